@@ -1,0 +1,9 @@
+"""Linear solvers: Krylov methods, preconditioners, direct factorisations, and the front door that chooses among them."""
+
+if not __name__.startswith("petrov."):
+    raise ImportError("solvers/ is the package petrov.solvers: install petrov (or put src/ on the path) and import that")
+
+from .krylov import cg
+from .result import SolveError, SolveInterrupted, SolveResult, Status
+
+__all__ = ["SolveError", "SolveInterrupted", "SolveResult", "Status", "cg"]

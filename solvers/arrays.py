@@ -1,0 +1,218 @@
+"""The only file that knows which array library is in use.
+
+Everything else speaks of `xp` (a namespace of the array API standard) or calls the functions below. Vectors are NumPy
+arrays, torch tensors, CuPy arrays or any other array that array-api-compat recognises; the standard calls them alike.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+REAL = {"float32": "float32", "float64": "float64", "complex64": "float32", "complex128": "float64"}
+WIDE = {"float32": "float64", "float64": "float64", "complex64": "complex128", "complex128": "complex128"}
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Where the vectors of one solve live: library, precision, device, columns.
+
+    `columns` is None for a vector b (n,) and k for a block b (n, k). `interval` is how many iterations pass between two
+    looks at the scalars of the iteration: 1 where reading a scalar is free, more on a device that would have to wait.
+    """
+
+    xp: Any
+    dtype: str
+    device: Any
+    columns: int | None
+    interval: int = 1
+
+    @property
+    def real(self) -> str:
+        return REAL[self.dtype]
+
+    @property
+    def eps(self) -> float:
+        return float(np.finfo(self.real).eps)
+
+    @property
+    def is_numpy(self) -> bool:
+        return self.xp is np
+
+
+def namespace(x: Any) -> Any | None:
+    """The array API namespace of x, or None if x is not an array of a known library."""
+    if type(x) is np.ndarray or isinstance(x, np.ndarray):
+        return np
+    if not hasattr(x, "dtype"):
+        return None
+    from array_api_compat import array_namespace, is_array_api_obj
+
+    return array_namespace(x) if is_array_api_obj(x) else None
+
+
+def library(x: Any) -> str:
+    """A name for messages: which library x comes from (for example 'numpy', 'torch', 'pandas')."""
+    return type(x).__module__.partition(".")[0]
+
+
+def dtype_name(x: Any) -> str:
+    """'float64' for numpy.float64, torch.float64, array_api_strict.float64 and for arrays of them."""
+    dtype = getattr(x, "dtype", x)
+    if isinstance(dtype, np.dtype):
+        return dtype.name
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        return str(dtype).rpartition(".")[2]
+
+
+def working_dtype(*names: str) -> str:
+    """The floating-point type in which operands of these types are solved: integers and booleans become float64."""
+    widened = [name if name in REAL else "float64" for name in names]
+    return np.result_type(*widened).name
+
+
+def device(x: Any) -> Any:
+    """The device of x as its library names it; 'cpu' for NumPy."""
+    if isinstance(x, np.ndarray):
+        return "cpu"
+    from array_api_compat import device as device_of
+
+    return device_of(x)
+
+
+def sparse(x: Any) -> bool:
+    """True for a SciPy or CuPy sparse array or matrix, without importing either."""
+    return type(x).__module__.startswith(("scipy.sparse.", "cupyx.scipy.sparse.")) and hasattr(x, "tocsr")
+
+
+def compressed(x: Any) -> bool:
+    """True for a CSR array or matrix on the host: the one format whose arrays the compiled kernels read in place."""
+    return getattr(x, "format", None) == "csr" and type(x).__module__.startswith("scipy.sparse.")
+
+
+def is_numpy_matrix(x: Any) -> bool:
+    return isinstance(x, np.matrix)
+
+
+def stored_values(A: Any) -> Any | None:
+    """The stored entries of A as one array (any shape) if A is a matrix of a known library, else None."""
+    if isinstance(A, np.ndarray):
+        return A
+    if sparse(A):
+        return getattr(A, "data", None) if A.format in ("csr", "csc", "coo", "bsr", "dia") else A.tocsr().data
+    if "torch" in sys.modules and library(A) == "torch":
+        if A.is_sparse:
+            return A.coalesce().values()
+        return A.values() if str(A.layout) in ("torch.sparse_csr", "torch.sparse_csc", "torch.sparse_bsr") else A
+    if getattr(A, "values", None) is not None and getattr(A, "indptr", None) is not None:
+        return A.values
+    return A if namespace(A) is not None else None
+
+
+def asarray(x: Any, space: Space, dtype: str | None = None) -> Any:
+    """x as an array of the space, in `dtype` (default: the space's); a copy only when something has to change."""
+    target = getattr(space.xp, dtype or space.dtype)
+    if space.is_numpy:
+        return np.asarray(x, dtype=target)
+    if namespace(x) is None:
+        x = np.asarray(x)
+    if namespace(x) is np:
+        return space.xp.asarray(x, dtype=target, device=space.device)
+    return x if x.dtype == target else space.xp.astype(x, target)
+
+
+def zeros(shape: tuple[int, ...], space: Space, dtype: str | None = None) -> Any:
+    return space.xp.zeros(shape, dtype=getattr(space.xp, dtype or space.dtype), device=space.device)
+
+
+def copy(x: Any, space: Space) -> Any:
+    """A contiguous copy of x that the loops may write to."""
+    if space.is_numpy:
+        return np.array(x, order="C")
+    return space.xp.asarray(x, copy=True)
+
+
+def detach(x: Any) -> Any:
+    """x without its autograd graph: a solver's loop must not grow one."""
+    return x.detach() if getattr(x, "requires_grad", False) else x
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """x on the host; the one conversion that is allowed to leave a device."""
+    if isinstance(x, np.ndarray):
+        return x
+    if library(x) == "torch":
+        return x.detach().cpu().resolve_conj().numpy()
+    if library(x) == "cupy":
+        return x.get()
+    return np.asarray(x)
+
+
+def host(x: Any) -> Any:
+    """A scalar or a (k,) array of an iteration, read on the host: a Python float, or float64 (k,)."""
+    if isinstance(x, float):
+        return float(x)
+    if getattr(x, "shape", ()) == ():
+        value = x.item() if hasattr(x, "item") else x
+        return float(value.real if isinstance(value, complex) else value)
+    return np.real(to_numpy(x)).astype(np.float64)
+
+
+def reduce(partial: Any, space: Space) -> Any:
+    """The sum of this process's partial sums: over the blocks of a device here; one process needs no more.
+
+    Verbs return either a finished scalar (or (k,) row) of this process, or an array with one more leading axis of
+    partial sums, marked by being one dimension larger than the space's scalars.
+    """
+    expected = 0 if space.columns is None else 1
+    if getattr(partial, "ndim", 0) > expected:
+        return space.xp.sum(partial, axis=0)
+    return partial
+
+
+def inner(x: Any, y: Any, space: Space) -> Any:
+    """x^H y per column: a scalar for (n,), (k,) for (n, k)."""
+    if space.is_numpy:
+        return np.vdot(x, y) if x.ndim == 1 else np.einsum("ij,ij->j", np.conj(x), y)
+    return space.xp.vecdot(x, y, axis=0)
+
+
+def real(x: Any, space: Space) -> Any:
+    return space.xp.real(x) if space.dtype.startswith("complex") else x
+
+
+def norm(x: Any, space: Space) -> Any:
+    """||x||_2 per column, read on the host, in at least double precision, without overflow or underflow.
+
+    The entries are divided by the largest of their column before they are squared, so 1e-310 and 1e300 are safe.
+    Returns a float for (n,), float64 (k,) for (n, k); NaN or inf where x is not finite.
+    """
+    xp, rows = space.xp, x.shape[0]
+    if rows == 0:
+        return 0.0 if x.ndim == 1 else np.zeros(x.shape[1])
+    wide = x if WIDE[dtype_name(x)] == dtype_name(x) else xp.astype(x, getattr(xp, WIDE[dtype_name(x)]))
+    magnitude = xp.abs(wide)
+    largest = host(xp.max(magnitude, axis=0))
+    if x.ndim == 1:
+        if not 0.0 < largest < math.inf:
+            return largest
+        scaled = magnitude / largest if not 1e-100 < largest < 1e100 else magnitude
+        factor = largest if scaled is not magnitude else 1.0
+        return factor * math.sqrt(host(xp.sum(scaled * scaled, axis=0)))
+    usable = (largest > 0) & np.isfinite(largest)
+    divisor = np.where(usable, largest, 1.0)
+    scaled = magnitude / xp.asarray(divisor, dtype=magnitude.dtype, device=space.device)
+    return np.where(usable, divisor * np.sqrt(host(xp.sum(scaled * scaled, axis=0))), largest)
+
+
+def first_nonfinite(x: Any) -> tuple[int, ...] | None:
+    """The index of the first NaN or infinity of x, or None."""
+    values = to_numpy(x)
+    bad = ~np.isfinite(values)
+    return tuple(int(i) for i in np.argwhere(bad)[0]) if bad.any() else None

@@ -1,0 +1,79 @@
+"""The verbs in the array API: any library, any number of columns, written to be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import arrays
+from ..arrays import Space
+from ..storage.csr import CSR
+
+
+def product(A: Any, x: Any, space: Space, what: str = "A") -> Any:
+    """A x. ValueError if the shape is wrong, TypeError if a real system comes back complex or from another library."""
+    y = A @ x
+    if type(y) is not type(x):
+        y = arrays.asarray(y, space, arrays.dtype_name(y))
+    if y.shape != x.shape:
+        if y.shape == (*x.shape, 1):
+            return y[:, 0]
+        raise ValueError(f"{what} @ x must have the shape {tuple(x.shape)} of x; {type(A).__name__} returned {tuple(y.shape)}")
+    if y.dtype != x.dtype:
+        name = arrays.dtype_name(y)
+        if name.startswith("complex") and not arrays.dtype_name(x).startswith("complex"):
+            raise TypeError(f"{what} returned {name} for a real {arrays.dtype_name(x)} vector; give {what} its true dtype, or a complex b")
+        y = arrays.asarray(y, space, arrays.dtype_name(x))
+    return y
+
+
+def residual(A: Any, b: Any, x: Any, space: Space) -> Any:
+    """b - A x, in double precision where the entries of A can be read, else in the precision of its products."""
+    wide = arrays.WIDE[space.dtype]
+    if wide == space.dtype or arrays.stored_values(A) is None:
+        return b - arrays.asarray(product(A, x, space), space, arrays.dtype_name(b))
+    wide_A = (A.tocsr() if isinstance(A, CSR) else A)
+    wide_A = wide_A.astype(wide) if space.is_numpy else arrays.asarray(wide_A, space, wide)
+    return b - wide_A @ arrays.asarray(x, space, wide)
+
+
+def ratio(numerator: Any, denominator: Any, active: Any, space: Space) -> Any:
+    """numerator / denominator where the result is a positive number (and the column active), else 0."""
+    xp = space.xp
+    usable = (denominator > 0) & xp.isfinite(denominator) & xp.isfinite(numerator)
+    if active is not None:
+        usable = usable & active
+    one, zero = xp.ones_like(denominator), xp.zeros_like(denominator)
+    return xp.where(usable, xp.where(usable, numerator, zero) / xp.where(usable, denominator, one), zero)
+
+
+def cast(scalar: Any, space: Space) -> Any:
+    """A scalar in the real precision of the vectors, so that products keep their dtype."""
+    return space.xp.astype(scalar, getattr(space.xp, space.real)) if hasattr(scalar, "dtype") else scalar
+
+
+def dot(x: Any, y: Any, space: Space) -> Any:
+    """Re(x^H y) per column."""
+    return space.xp.asarray(arrays.real(arrays.inner(x, y, space), space))
+
+
+def apply_dot(A: Any, p: Any, q: Any, space: Space) -> tuple[Any, Any]:
+    q = product(A, p, space)
+    return q, dot(p, q, space)
+
+
+def precondition(M: Any, r: Any, z: Any, space: Space) -> tuple[Any, Any]:
+    z = r if M is None else product(M, r, space, "M")
+    return z, dot(r, z, space)
+
+
+def step(M: Any, rz: Any, pq: Any, p: Any, q: Any, x: Any, r: Any, z: Any, active: Any, space: Space) -> tuple[Any, ...]:
+    alpha = cast(ratio(rz, pq, active, space), space)
+    moves = alpha != 0
+    x = x + alpha * p
+    r = space.xp.where(moves, r - alpha * q, r)
+    z, rz = precondition(M, r, z, space)
+    return x, r, z, (rz if M is None else dot(r, r, space)), rz
+
+
+def combine(rz: Any, rz_old: Any, z: Any, p: Any, space: Space) -> Any:
+    return z + cast(ratio(rz, rz_old, None, space), space) * p

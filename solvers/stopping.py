@@ -1,0 +1,315 @@
+"""The one definition of converged, and everything else that ends a solve.
+
+    ||b - A x||_2 <= max(rtol ||b||_2, atol)
+
+with the residual recomputed from x, in at least double precision, per column, M never in it, and written so that NaN fails.
+
+A method is two loops. The outer one asks `Run.restart(x)` for the true residual of x and ends when it returns None; the
+inner one advances its recurrence and ends when `Run.look` returns True. So an iteration that only looks converged is
+checked, restarted from the truth, and called STAGNATED when the truth no longer improves.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import arrays
+from .kernels import verbs
+from .operator import name_of
+from .result import SolveInterrupted, SolveResult, Status, worst
+from .system import System, times
+
+NOT_DONE = None
+
+
+def look(*scalars: Any) -> tuple[Any, ...]:
+    """The scalars of an iteration on the host: the only place where a solve waits for its device."""
+    return tuple(scalar if scalar is None else arrays.host(scalar) for scalar in scalars)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a callback sees: iteration (1, 2, ...), residual (the recurrence's norm), x (built when read, read-only)."""
+
+    iteration: int
+    residual: Any
+    _x: Callable[[], Any]
+
+    @property
+    def x(self) -> Any:
+        return self._x()
+
+
+class Run:
+    """One solve in progress: the true residual, the history, the reasons to stop, the best x so far.
+
+    Holds one vector besides the method's own: a copy of x at the smallest residual seen, renewed whenever the residual
+    has fallen tenfold.
+    """
+
+    def __init__(self, method: str, problem: System):
+        self.method, self.problem, self.space = method, problem, problem.space
+        self.verbs = verbs(problem.A, problem.space)
+        k = 1 if self.space.columns is None else self.space.columns
+        self.statuses: list[Status | None] = [NOT_DONE] * k  # final, one a column
+        self.pending: list[Status | None] = [NOT_DONE] * k  # seen by the recurrence, judged with the true residual
+        self.detail = ""
+        self.iteration = self.matvecs = self.restarts = 0
+        self.iterations = np.zeros(k, np.int64)
+        self.history: list[Any] = []
+        self.norms = problem.b_norm.copy()  # of the true residual, last computed
+        self.strikes = np.zeros(k, int)
+        self.apparent = np.zeros(k, bool)  # the recurrence says converged
+        # The recurrence may run on below the limit only down to rounding, else rtol = 0 would never be looked at.
+        self.check = np.maximum(problem.limit, self.space.eps / 4 * problem.b_norm)
+        self.alarm = np.full(k, math.inf)
+        self.best: Any = None
+        self.best_norms = np.full(k, math.inf)
+        self.latest: Callable[[], Any] = self.start
+        self.compile_seconds = 0.0
+        self.began = time.perf_counter()
+
+    # -- the outer loop ------------------------------------------------------------------------------------------------
+
+    def start(self) -> Any:
+        """The first x, the method's to overwrite: x0, zero where b is zero, zero if none was given."""
+        b, x0 = self.problem.b, self.problem.x0
+        if x0 is None or not self.problem.b_norm.any():
+            return arrays.zeros(b.shape, self.space)
+        x = arrays.copy(x0, self.space)
+        if self.space.columns is not None and not self.problem.b_norm.all():
+            nonzero = self.space.xp.asarray(self.problem.b_norm > 0, device=self.space.device)
+            x = self.space.xp.where(nonzero, x, self.space.xp.zeros_like(x))
+        return x
+
+    def restart(self, x: Any) -> Any:
+        """b - A x in the working precision, to go on from; None when every column has ended."""
+        if self.problem.defect is not None:
+            return self.end_all(Status.NONFINITE_INPUT, self.problem.defect)
+        self.latest = lambda: x
+        r, self.norms, previous = *self.true_residual(x), self.norms
+        if self.restarts == 0:
+            self.history.append(self.norms.copy())
+            self.alarm = np.maximum(self.problem.b_norm, self.norms) / self.space.eps
+        self.keep(x, self.norms)
+        for column in self.active():
+            self.statuses[column] = self.judge(column, previous[column])
+            if self.statuses[column] is not None:
+                self.iterations[column] = self.iteration
+        self.restarts += 1
+        self.apparent[:] = False
+        if not self.active():
+            return None
+        return arrays.copy(arrays.asarray(r, self.space), self.space)
+
+    def true_residual(self, x: Any) -> tuple[Any, np.ndarray]:
+        problem = self.problem
+        if self.restarts == 0 and problem.x0 is None:
+            return problem.b_wide, problem.b_norm.copy()
+        self.matvecs += len(self.active())
+        r = self.verbs.residual(problem.A, problem.b_wide, x, self.space)
+        return r, np.atleast_1d(arrays.norm(r, self.space))
+
+    def judge(self, column: int, previous: float) -> Status | None:
+        """The final status of one column, given its true residual; None to go on."""
+        norm, limit = self.norms[column], self.problem.limit[column]
+        if norm + self.rounding(column) <= limit:
+            return Status.CONVERGED
+        if self.pending[column] is not None:
+            return self.pending[column]
+        if not math.isfinite(norm):
+            return Status.NONFINITE_OPERATOR if self.restarts == 0 else Status.DIVERGED
+        if self.iteration >= self.problem.max_iterations:
+            return Status.MAX_ITERATIONS
+        if self.restarts > 0:
+            # A restart that was thought converged must at least halve the true residual, any other must be seen to help.
+            bar = 0.5 if self.apparent[column] else 0.999
+            self.strikes[column] = self.strikes[column] + (2 if self.apparent[column] else 1) if norm > bar * previous else 0
+            if self.strikes[column] >= 2:
+                return Status.STAGNATED
+        return None
+
+    def rounding(self, column: int) -> float:
+        """What rounding may hide in a residual that was computed by single-precision products: eps (||b|| + ||A x||)."""
+        if self.problem.exact_entries:
+            return 0.0
+        return 2 * self.space.eps * float(self.problem.b_norm[column])
+
+    # -- the inner loop ------------------------------------------------------------------------------------------------
+
+    def look(
+        self, x: Any, rr: Any, *, curvature: Any = None, preconditioned: Any = None, products: int = 1, q: Any = None,
+        breakdown: Any = None,
+    ) -> bool:  # fmt: skip
+        """After one step: note ||r||^2 = rr and end the inner loop if there is a reason; True to end it.
+
+        x is the iterate, or a function that builds it. curvature is p^H A p and preconditioned r^H M r where the method
+        needs them positive; breakdown is a number whose zero (or NaN) ends the recurrence.
+        """
+        self.iteration += 1
+        self.matvecs += products * (1 if self.space.columns is None else len(self.active()))
+        if self.iteration % self.space.interval and self.iteration < self.problem.max_iterations:
+            return False
+        rr, curvature, preconditioned, breakdown = look(rr, curvature, preconditioned, breakdown)
+        self.latest = x if callable(x) else (lambda: x)
+        if self.space.columns is None:
+            norm = math.sqrt(rr) if rr >= 0.0 else math.nan
+            self.history.append(norm)
+            healthy = (
+                self.check[0] < norm < self.alarm[0]
+                and (curvature is None or 0.0 < curvature < math.inf)
+                and (preconditioned is None or 0.0 < preconditioned < math.inf)
+                and (breakdown is None or 0.0 != breakdown < math.inf)
+            )
+        else:
+            norm = np.sqrt(np.maximum(rr, 0.0))
+            self.history.append(norm)
+            healthy = False
+        if not healthy:
+            self.diagnose(np.atleast_1d(norm), curvature, preconditioned, breakdown, q)
+        elif norm < 0.1 * self.best_norms[0]:
+            self.keep(self.latest(), np.atleast_1d(norm))
+        return self.interrupted(norm) or self.iteration >= self.problem.max_iterations or not self.moving()
+
+    def diagnose(self, norms: np.ndarray, curvature: Any, preconditioned: Any, breakdown: Any, q: Any) -> None:
+        """Sort out, column by column, what the scalars of this iteration say."""
+        scalars = [None if s is None else np.atleast_1d(s) for s in (curvature, preconditioned, breakdown)]
+        for column in self.active():
+            pq, rz, divisor = (None if s is None else float(s[column]) for s in scalars)
+            norm = norms[column]
+            if norm <= self.check[column]:
+                if not self.apparent[column]:
+                    self.apparent[column], self.iterations[column] = True, self.iteration
+            elif rz is not None and not math.isfinite(rz):
+                self.pending[column] = Status.NONFINITE_PRECONDITIONER
+            elif pq is not None and not math.isfinite(pq):
+                self.pending[column] = Status.NONFINITE_OPERATOR
+            elif rz is not None and rz <= 0:
+                self.pending[column] = Status.INDEFINITE_PRECONDITIONER
+            elif pq is not None and pq <= 0:
+                self.pending[column] = Status.INDEFINITE_MATRIX if pq < 0 or self.nonzero(q, column) else Status.INCONSISTENT
+            elif not norm < self.alarm[column]:
+                self.pending[column] = Status.DIVERGED
+            elif divisor is not None and not (divisor != 0 and math.isfinite(divisor)):
+                self.pending[column] = Status.BREAKDOWN
+
+    def nonzero(self, q: Any, column: int) -> bool:
+        if q is None:
+            return True
+        return bool(np.atleast_1d(arrays.norm(q, self.space))[column] > 0)
+
+    def interrupted(self, norm: Any) -> bool:
+        """The callback, once an iteration, and the clock."""
+        if self.problem.callback is not None:
+            answer = self.problem.callback(State(self.iteration, self.units(norm), self.snapshot))
+            if answer is not None and not isinstance(answer, (bool, np.bool_)):
+                raise TypeError(f"callback(state) must return True to stop, or False or None to go on; got {answer!r}")
+            if answer:
+                self.leave(Status.STOPPED)
+                return True
+        if self.problem.deadline < math.inf and time.perf_counter() > self.problem.deadline:
+            self.leave(Status.TIME_LIMIT)
+            return True
+        return False
+
+    def units(self, norm: Any) -> Any:
+        scaled = norm * self.problem.scale
+        return scaled if self.space.columns is not None else float(scaled)
+
+    def snapshot(self) -> Any:
+        """x as it is now, in the units of the caller, safe to keep and closed to writing where the library can."""
+        x = arrays.copy(self.finished(self.latest()), self.space)
+        if isinstance(x, np.ndarray):
+            x.flags.writeable = False
+        return x
+
+    def active(self) -> list[int]:
+        return [column for column, status in enumerate(self.statuses) if status is None]
+
+    def moving(self) -> list[int]:
+        """Columns whose recurrence still has to run."""
+        return [c for c in self.active() if self.pending[c] is None and not self.apparent[c]]
+
+    def mask(self) -> Any:
+        """None for a vector; for a block, which columns still move, as booleans of the space."""
+        if self.space.columns is None:
+            return None
+        moving = np.zeros(self.space.columns, bool)
+        moving[self.moving()] = True
+        return self.space.xp.asarray(moving, device=self.space.device)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def leave(self, status: Status) -> None:
+        for column in self.active():
+            if self.pending[column] is None:
+                self.pending[column] = status
+
+    def end_all(self, status: Status, detail: str = "") -> None:
+        self.detail = detail
+        self.statuses = [status] * len(self.statuses)
+
+    def keep(self, x: Any, norms: np.ndarray) -> None:
+        """Remember x if it is better than the best so far in its worst column; written so that NaN is not."""
+        if norms.max(initial=0.0) < self.best_norms.max(initial=0.0) and not self.problem.defect:
+            self.best, self.best_norms = arrays.copy(x, self.space), norms.copy()
+
+    def finished(self, x: Any) -> Any:
+        """x in the units of the caller: undo the powers of two that b and A were scaled by."""
+        exponent = np.log2(self.problem.scale) + math.log2(self.problem.A_scale)
+        return x if not np.any(exponent) else times(x, exponent, self.space)
+
+    def result(self, x: Any) -> SolveResult:
+        """The SolveResult for x, or for the best x seen if this one is worse."""
+        if self.best is not None and Status.CONVERGED not in self.statuses and not self.norms.max() <= self.best_norms.max():
+            norms = np.atleast_1d(self.true_residual(self.best)[1])
+            if not self.norms.max() <= norms.max():
+                x, self.norms = self.best, norms
+        if self.problem.defect is not None:
+            x = arrays.zeros(self.problem.b.shape, self.space)
+            self.norms = np.full(len(self.statuses), math.nan)
+        seconds = time.perf_counter() - self.began - self.compile_seconds
+        statuses = tuple(status or Status.INTERRUPTED for status in self.statuses)
+        status = worst(statuses)
+        vector = self.space.columns is None
+        norms = self.norms * np.atleast_1d(self.problem.scale)
+        relative = np.divide(self.norms, self.problem.b_norm, out=np.zeros_like(norms), where=self.problem.b_norm > 0)
+        history = np.array([np.atleast_1d(row) for row in self.history]).reshape(-1, len(norms)) * np.atleast_1d(self.problem.scale)
+        return SolveResult(
+            x=self.finished(x),
+            status=status,
+            reason=self.detail if status is Status.CONVERGED else (f"{self.detail}; {status.value}" if self.detail else status.value),
+            method=self.method,
+            preconditioner=name_of(self.problem.M),
+            residual=float(norms[0]) if vector else norms,
+            residuals=history[:, 0] if vector else history,
+            iterations=int(self.iterations[0]) if vector else self.iterations,
+            matvecs=self.matvecs,
+            setup_seconds=self.problem.setup_seconds,
+            solve_seconds=seconds,
+            compile_seconds=self.compile_seconds,
+            rtol=self.problem.rtol,
+            relative_residual=float(relative[0]) if vector else relative,
+            statuses=statuses,
+        )
+
+
+def drive(run: Run, loop: Callable[[Run], Any]) -> SolveResult:
+    """Run a method's loop to its result. Ctrl-C raises SolveInterrupted, which carries the best x so far."""
+    try:
+        return run.result(loop(run))
+    except KeyboardInterrupt:
+        x = run.latest()
+        run.pending = [Status.INTERRUPTED] * len(run.pending)
+        run.restart(x)
+        result = run.result(x)
+        raise SolveInterrupted(f"{run.method} interrupted after {run.iteration} iterations; {result}", result) from None
+    except Exception as error:
+        error.add_note(f"raised in iteration {run.iteration + 1} of {run.method}")
+        raise

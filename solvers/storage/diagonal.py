@@ -1,0 +1,34 @@
+"""A diagonal matrix: the one preconditioner that kernels fuse into the update of the residual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Diagonal:
+    """The operator r -> d * r; `values` is d (n,), `name` is what it is called in messages."""
+
+    values: Any
+    name: str = "diagonal"
+    linear: bool = True
+    spd: bool | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (self.values.shape[0], self.values.shape[0])
+
+    @property
+    def dtype(self) -> Any:
+        return self.values.dtype
+
+    def __matmul__(self, x: Any) -> Any:
+        return self.values * x if x.ndim == 1 else self.values[:, None] * x
+
+    def diagonal(self) -> Any:
+        return self.values
+
+    @property
+    def H(self) -> Diagonal:
+        return Diagonal(self.values.conj(), self.name, self.linear, self.spd)

@@ -3,7 +3,9 @@
 if not __name__.startswith("petrov."):
     raise ImportError("solvers/ is the package petrov.solvers: install petrov (or put src/ on the path) and import that")
 
-from .krylov import cg
+from .krylov import bicgstab, cg, flexible_cg, gmres, lsmr, minres
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 
-__all__ = ["SolveError", "SolveInterrupted", "SolveResult", "Status", "cg"]
+__all__ = [
+    "SolveError", "SolveInterrupted", "SolveResult", "Status", "bicgstab", "cg", "flexible_cg", "gmres", "lsmr", "minres",
+]  # fmt: skip

@@ -154,13 +154,19 @@ def to_numpy(x: Any) -> np.ndarray:
     return np.asarray(x)
 
 
+def scalar(x: Any) -> Any:
+    """A 0-d result read on the host as a Python float or complex number."""
+    if isinstance(x, (float, complex)):
+        return x
+    return complex(x) if dtype_name(x).startswith("complex") else float(x)
+
+
 def host(x: Any) -> Any:
     """A scalar or a (k,) array of an iteration, read on the host: a Python float, or float64 (k,)."""
     if isinstance(x, float):
         return float(x)
     if getattr(x, "shape", ()) == ():
-        value = x.item() if hasattr(x, "item") else x
-        return float(value.real if isinstance(value, complex) else value)
+        return float(scalar(x).real)
     return np.real(to_numpy(x)).astype(np.float64)
 
 
@@ -180,7 +186,7 @@ def inner(x: Any, y: Any, space: Space) -> Any:
     """x^H y per column: a scalar for (n,), (k,) for (n, k)."""
     if space.is_numpy:
         return np.vdot(x, y) if x.ndim == 1 else np.einsum("ij,ij->j", np.conj(x), y)
-    return space.xp.vecdot(x, y, axis=0)
+    return space.xp.vecdot(x, y, axis=-x.ndim)
 
 
 def real(x: Any, space: Space) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 
 from . import arrays
 from .kernels import verbs
-from .operator import name_of
+from .operator import largest_entry, name_of
 from .result import SolveInterrupted, SolveResult, Status, worst
 from .system import System, times
 
@@ -31,6 +31,11 @@ NOT_DONE = None
 def look(*scalars: Any) -> tuple[Any, ...]:
     """The scalars of an iteration on the host: the only place where a solve waits for its device."""
     return tuple(scalar if scalar is None else arrays.host(scalar) for scalar in scalars)
+
+
+def read(scalar: Any) -> Any:
+    """One scalar on the host, complex where it is: for methods whose small matrices live there."""
+    return arrays.scalar(scalar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +134,14 @@ class Run:
             return Status.MAX_ITERATIONS
         if self.restarts > 0:
             # A restart that was thought converged must at least halve the true residual, any other must be seen to help.
+            if self.apparent[column] and limit < 4 * self.space.eps * self.problem.b_norm[column]:
+                return Status.STAGNATED  # asked for more than the precision holds, and got what it holds
             bar = 0.5 if self.apparent[column] else 0.999
-            self.strikes[column] = self.strikes[column] + (2 if self.apparent[column] else 1) if norm > bar * previous else 0
+            self.strikes[column] = self.strikes[column] + 1 if norm > bar * previous else 0
             if self.strikes[column] >= 2:
                 return Status.STAGNATED
+            if self.apparent[column]:  # the recurrence ran ahead of the truth: aim it lower
+                self.check[column] = min(self.check[column], 0.25 * norm)
         return None
 
     def rounding(self, column: int) -> float:
@@ -144,13 +153,13 @@ class Run:
     # -- the inner loop ------------------------------------------------------------------------------------------------
 
     def look(
-        self, x: Any, rr: Any, *, curvature: Any = None, preconditioned: Any = None, products: int = 1, q: Any = None,
-        breakdown: Any = None,
+        self, x: Any, rr: Any, *, curvature: Any = None, preconditioned: Any = None, products: int = 1,
+        direction: tuple[Any, Any] | None = None, breakdown: Any = None,
     ) -> bool:  # fmt: skip
         """After one step: note ||r||^2 = rr and end the inner loop if there is a reason; True to end it.
 
         x is the iterate, or a function that builds it. curvature is p^H A p and preconditioned r^H M r where the method
-        needs them positive; breakdown is a number whose zero (or NaN) ends the recurrence.
+        needs them positive, direction (p, A p) what curvature was taken along; breakdown is a number whose zero (or NaN) ends the recurrence.
         """
         self.iteration += 1
         self.matvecs += products * (1 if self.space.columns is None else len(self.active()))
@@ -172,12 +181,12 @@ class Run:
             self.history.append(norm)
             healthy = False
         if not healthy:
-            self.diagnose(np.atleast_1d(norm), curvature, preconditioned, breakdown, q)
+            self.diagnose(np.atleast_1d(norm), curvature, preconditioned, breakdown, direction)
         elif norm < 0.1 * self.best_norms[0]:
             self.keep(self.latest(), np.atleast_1d(norm))
         return self.interrupted(norm) or self.iteration >= self.problem.max_iterations or not self.moving()
 
-    def diagnose(self, norms: np.ndarray, curvature: Any, preconditioned: Any, breakdown: Any, q: Any) -> None:
+    def diagnose(self, norms: np.ndarray, curvature: Any, preconditioned: Any, breakdown: Any, direction: Any) -> None:
         """Sort out, column by column, what the scalars of this iteration say."""
         scalars = [None if s is None else np.atleast_1d(s) for s in (curvature, preconditioned, breakdown)]
         for column in self.active():
@@ -193,16 +202,45 @@ class Run:
             elif rz is not None and rz <= 0:
                 self.pending[column] = Status.INDEFINITE_PRECONDITIONER
             elif pq is not None and pq <= 0:
-                self.pending[column] = Status.INDEFINITE_MATRIX if pq < 0 or self.nonzero(q, column) else Status.INCONSISTENT
+                self.pending[column] = Status.INCONSISTENT if self.flat(direction, pq, column) else Status.INDEFINITE_MATRIX
             elif not norm < self.alarm[column]:
                 self.pending[column] = Status.DIVERGED
             elif divisor is not None and not (divisor != 0 and math.isfinite(divisor)):
                 self.pending[column] = Status.BREAKDOWN
 
-    def nonzero(self, q: Any, column: int) -> bool:
-        if q is None:
-            return True
-        return bool(np.atleast_1d(arrays.norm(q, self.space))[column] > 0)
+    def flat(self, direction: Any, pq: float, column: int) -> bool:
+        """True if p^H A p <= 0 is rounding along a null vector of a semidefinite A, not a sign of an indefinite one.
+
+        A semidefinite A has ||A p||^2 <= ||A|| p^H A p, so both must vanish together.
+        """
+        if direction is None:
+            return False
+        p, q = (float(np.atleast_1d(arrays.norm(v, self.space))[column]) for v in direction)
+        floor = 1e3 * self.space.eps * self.size_of_A() * p * p
+        return abs(pq) <= floor and q * q <= 10 * self.size_of_A() * floor
+
+    def size_of_A(self) -> float:
+        """A lower estimate of ||A||, asked for only when a solve has failed."""
+        largest = largest_entry(self.problem.A)
+        if largest is None:
+            product = self.verbs.product(self.problem.A, self.problem.b, self.space)
+            largest = float(np.max(arrays.norm(product, self.space) / self.problem.b_norm))
+        return largest
+
+    def certify(self, x: Any) -> None:
+        """A diverged x along which a symmetric A vanishes while b does not proves that no solution exists."""
+        failed = (Status.MAX_ITERATIONS, Status.STAGNATED, Status.DIVERGED)
+        if not any(status in failed for status in self.statuses):
+            return
+        problem, space = self.problem, self.space
+        with np.errstate(invalid="ignore", over="ignore"):
+            image, length = arrays.norm(self.verbs.product(problem.A, x, space), space), arrays.norm(x, space)
+            overlap = np.abs(arrays.host(self.verbs.dot(problem.b, x, space)))
+            null = image <= 1e3 * space.eps * self.size_of_A() * length
+            proof = np.atleast_1d(null & (overlap > 1e-6 * length * np.reshape(problem.b_norm, np.shape(length))))
+        self.statuses = [
+            Status.INCONSISTENT if status in failed and proof[column] else status for column, status in enumerate(self.statuses)
+        ]
 
     def interrupted(self, norm: Any) -> bool:
         """The callback, once an iteration, and the clock."""

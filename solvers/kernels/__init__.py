@@ -9,8 +9,8 @@
     step(M, rz, pq, p, q, x, r, z, active, space) x + alpha p, r - alpha q, z = M r, r^H r, r^H z with alpha = rz / pq
     combine(rz, rz_old, z, p, space)              z + (rz / rz_old) p
 
-Vectors handed in may be overwritten and are handed back: callers use what is returned. A quotient that is not finite and
-positive leaves the vectors as they are, so x stays finite until the host looks.
+Vectors handed in may be overwritten and are handed back: callers use what is returned. A denominator that is not finite
+and positive leaves the vectors as they are, so x stays finite until the host looks.
 """
 
 from __future__ import annotations

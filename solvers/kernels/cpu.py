@@ -111,7 +111,7 @@ def _combine(rows, beta, z, p):
 
 
 def quotient(numerator: float, denominator: float) -> float:
-    """numerator / denominator where that is a step to take, else 0."""
+    """numerator / denominator where that is finite and the denominator positive, else 0."""
     return numerator / denominator if 0.0 < denominator < math.inf and -math.inf < numerator < math.inf else 0.0
 
 

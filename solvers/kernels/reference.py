@@ -37,7 +37,7 @@ def residual(A: Any, b: Any, x: Any, space: Space) -> Any:
 
 
 def ratio(numerator: Any, denominator: Any, active: Any, space: Space) -> Any:
-    """numerator / denominator where the result is a positive number (and the column active), else 0."""
+    """numerator / denominator where that is finite, the denominator positive and the column active, else 0."""
     xp = space.xp
     usable = (denominator > 0) & xp.isfinite(denominator) & xp.isfinite(numerator)
     if active is not None:

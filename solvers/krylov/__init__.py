@@ -1,5 +1,10 @@
 """Krylov methods: one method a file, one interface, one result."""
 
+from .bicgstab import bicgstab
 from .cg import cg
+from .flexible_cg import flexible_cg
+from .gmres import gmres
+from .lsmr import lsmr
+from .minres import minres
 
-__all__ = ["cg"]
+__all__ = ["bicgstab", "cg", "flexible_cg", "gmres", "lsmr", "minres"]

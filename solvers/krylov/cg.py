@@ -84,7 +84,8 @@ def iterate(run: Run) -> Any:
             pq, rz_old = arrays.reduce(pq, space), rz
             x, r, z, rr, rz = verbs.step(M, rz, pq, p, q, x, r, z, run.mask(), space)  # 3-6
             rr, rz = arrays.reduce(rr, space), arrays.reduce(rz, space)
-            if run.look(x, rr, curvature=pq, preconditioned=None if M is None else rz, q=q):
+            if run.look(x, rr, curvature=pq, preconditioned=None if M is None else rz, direction=(p, q)):
                 break
             p = verbs.combine(rz, rz_old, z, p, space)  # 7-8
+    run.certify(x)
     return x

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,23 +85,24 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
 
 def save(document: Document, path: Path) -> None:
     """Write the document so that a kill at any moment leaves the old file or the new one, never a part."""
-    content = {
-        "format": FORMAT,
-        "schema": SCHEMA,
-        "identity": document.identity,
-        "finished": document.finished,
-        "rows": [asdict(row) for row in document.rows],
-    }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, allow_nan=False)
+            file.write(text(document))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def text(document: Document) -> str:
+    """The document as JSON, a row a line. Non-finite numbers are refused: no other reader of JSON takes them."""
+    head = {"format": FORMAT, "schema": SCHEMA, "identity": document.identity, "finished": document.finished}
+    names = [item.name for item in fields(Row)]
+    lines = (json.dumps({name: getattr(row, name) for name in names}, allow_nan=False) for row in document.rows)
+    return f'{json.dumps(head, indent=1, allow_nan=False)[:-2]},\n "rows": [\n' + ",\n".join(lines) + "\n ]\n}\n"
 
 
 def load(path: Path) -> Document:

@@ -5,7 +5,9 @@ if not __name__.startswith("petrov."):
 
 from .krylov import bicgstab, cg, flexible_cg, gmres, lsmr, minres
 from .result import SolveError, SolveInterrupted, SolveResult, Status
+from .storage import compact
 
 __all__ = [
-    "SolveError", "SolveInterrupted", "SolveResult", "Status", "bicgstab", "cg", "flexible_cg", "gmres", "lsmr", "minres",
+    "SolveError", "SolveInterrupted", "SolveResult", "Status", "bicgstab", "cg", "compact", "flexible_cg", "gmres",
+    "lsmr", "minres",
 ]  # fmt: skip

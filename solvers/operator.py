@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from . import arrays
-from .storage.csr import CSR, view
+from .storage.csr import CSR, check_indices, view
 from .storage.diagonal import Diagonal
 
 
@@ -90,17 +90,6 @@ def checked(A: Any, what: str = "A") -> Any:
     if arrays.sparse(A):
         check_indices(A)
     return A
-
-
-def check_indices(A: Any) -> None:
-    """Refuse index arrays that would read outside the matrix; SciPy itself does not look before a product."""
-    if A.format in ("csc", "bsr"):
-        A.check_format(full_check=True)
-    elif A.format == "coo" and A.nnz:
-        for axis, size in zip(("row", "column"), A.shape, strict=True):
-            index = A.row if axis == "row" else A.col
-            if index.min() < 0 or index.max() >= size:
-                raise ValueError(f"A has a {axis} index outside 0..{size - 1}; rebuild the matrix from checked triplets")
 
 
 def stored(A: Any) -> bool:

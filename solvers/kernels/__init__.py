@@ -26,12 +26,17 @@ COMPILED_FROM = 20_000  # rows from which compiled vector updates pay for an ope
 
 
 def verbs(A: Any, space: Space) -> ModuleType:
-    """The verbs for vectors of this space: compiled for NumPy vectors, the array API form otherwise."""
-    if space.is_numpy and space.columns is None and (isinstance(A, CSR) or A.shape[0] >= COMPILED_FROM):
-        from . import cpu  # compiled code and its compiler are loaded when first needed
+    """The verbs for vectors of this space: compiled for NumPy vectors and blocks, the array API form otherwise."""
+    if not space.is_numpy or not (isinstance(A, CSR) or A.shape[0] >= COMPILED_FROM):
+        return reference
+    # Compiled code and its compiler are loaded when first needed.
+    if space.columns is None:
+        from . import cpu
 
         return cpu
-    return reference
+    from . import block
+
+    return block
 
 
 __all__ = ["reference", "verbs"]

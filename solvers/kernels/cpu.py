@@ -20,7 +20,7 @@ from ..storage.csr import CSR
 from ..storage.diagonal import Diagonal
 from . import reference
 from .reference import product
-from .threads import CHUNK, twins
+from .threads import CHUNK, THREADED_FROM, twins
 
 
 @twins
@@ -179,8 +179,6 @@ def _compile(values: str, indices: str, indptr: str, vectors: str, scaled: str |
 
 def compile_for(A: Any, M: Any, space: Space) -> float:
     """Compile (or load from the cache) the kernels that a cg solve with A and M needs; the seconds it took."""
-    from .threads import THREADED_FROM
-
     start = time.perf_counter()
     if isinstance(A, CSR):
         rows = THREADED_FROM if A.shape[0] >= THREADED_FROM else 1

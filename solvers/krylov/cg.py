@@ -72,8 +72,7 @@ def cg(
 def iterate(run: Run) -> Any:
     """The loop, once for every array library, device and number of columns. Line numbers are Saad's."""
     A, M, space, verbs = run.problem.A, run.problem.M, run.space, run.verbs
-    if space.is_numpy and verbs.__name__.endswith("cpu"):
-        run.compile_seconds = verbs.compile_for(A, M, space)
+    run.compile_seconds = verbs.compile_for(A, M, space)
     x, q = run.start(), None
     while (r := run.restart(x)) is not None:
         z, rz = verbs.precondition(M, r, None, space)  # 1

@@ -1,1 +1,7 @@
-""""""
+"""Preconditioners M ~ A^-1: frozen recipes; called with A they do the set-up and return what is applied as M @ r."""
+
+from .chebyshev import Chebyshev
+from .incomplete import IncompleteCholesky, IncompleteLU
+from .jacobi import Jacobi
+
+__all__ = ["Chebyshev", "IncompleteCholesky", "IncompleteLU", "Jacobi"]

@@ -80,3 +80,14 @@ def view(A: Any) -> CSR:
 def unsigned(index: np.ndarray) -> np.ndarray:
     """The same integers as uint32 (or uint64), without a copy."""
     return np.ascontiguousarray(index).view(np.uint32 if index.itemsize == 4 else np.uint64)
+
+
+def check_indices(A: Any) -> None:
+    """Refuse index arrays that would read outside the matrix; SciPy itself does not look before a product."""
+    if A.format in ("csc", "bsr"):
+        A.check_format(full_check=True)
+    elif A.format == "coo" and A.nnz:
+        for axis, size in zip(("row", "column"), A.shape, strict=True):
+            index = A.row if axis == "row" else A.col
+            if index.min() < 0 or index.max() >= size:
+                raise ValueError(f"A has a {axis} index outside 0..{size - 1}; rebuild the matrix from checked triplets")

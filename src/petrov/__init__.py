@@ -1,3 +1,36 @@
-"""petrov: linear solvers that get faster with every system they solve."""
+"""petrov: linear solvers that get faster with every system they solve.
+
+>>> import numpy as np, petrov
+>>> petrov.solve(np.diag([1.0, 2.0]), np.ones(2)).x
+array([1. , 0.5])
+"""
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Straight from the tree (PYTHONPATH=src) the mapped packages lie at the root of the repository, not beside this file.
+_root = Path(__file__).resolve().parents[2]
+if importlib.util.find_spec("petrov.solvers") is None and (_root / "solvers" / "__init__.py").is_file():
+    __path__.append(str(_root))
+
+if TYPE_CHECKING:
+    from .solvers import Solver, SolveError, SolveInterrupted, SolveResult, Status, solve
+
+__all__ = ["SolveError", "SolveInterrupted", "SolveResult", "Solver", "Status", "__version__", "solve", "solvers"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, loaded when first used: `petrov --help` and `petrov.__version__` need no solver."""
+    if name == "solvers":
+        return importlib.import_module(".solvers", __name__)
+    if name in __all__:
+        return getattr(importlib.import_module(".solvers", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,182 @@
+"""One row: is the answer right, and only then how long does it take."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import time
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .data import canonical
+from .document import FAILED, NOT_CONVERGED, OK, SKIPPED, WRONG, Row
+from .records import SYMMETRIC, Kind, Method, Outcome, Problem, System, relative_residual
+
+ROUNDING = 1e-3  # two double-precision evaluations of one residual differ in their last digits
+LADDER = (1.0, 0.3, 0.1, 1e-2, 1e-3, 1e-4)  # how far a method's own tolerance is tightened
+LONG = 1.0  # seconds after which the first run is itself the measurement, and after which repeats end
+LARGE = 30_000  # rows above which kernels may have another (threaded) form, warmed up apart
+POINTS = 120  # of a residual history kept
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """rtol on the true residual; `repeat` timed runs at most, fewer once they took a second together."""
+
+    rtol: float = 1e-8
+    repeat: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One run, its true residual and its wall times; the times hold no compilation that the method reports."""
+
+    outcome: Outcome
+    residual: float
+    asked_rtol: float
+    setup: float
+    solve: float
+
+    @property
+    def total(self) -> float:
+        return self.setup + self.solve
+
+
+def measure(method: Method, problem: Problem, system: System, settings: Settings) -> Row:
+    """The row of one method on one problem. An exception of the method is its row; Ctrl-C passes through."""
+    row = Row(
+        problem.name, problem.family, problem.kind, method.name, method.library, SKIPPED,
+        rows=system.A.shape[0], entries=int(system.A.nnz), rtol=settings.rtol,
+    )  # fmt: skip
+    if reason := reason_to_skip(method, problem, system):
+        return replace(row, reason=reason)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            row = judge_and_time(row, method, problem, system, settings)
+        except Exception as error:  # whatever a method raises is its result here
+            row = replace(row, status=FAILED, reason=f"{type(error).__name__}: {first_line(str(error))}")
+    return replace(row, warnings=sorted({f"{w.category.__name__}: {first_line(str(w.message))}" for w in caught}))
+
+
+def reason_to_skip(method: Method, problem: Problem, system: System) -> str:
+    """Why this pair is not run; '' if it is."""
+    if method.needs and importlib.util.find_spec(method.needs) is None:
+        return f"{method.needs} is not installed; pip install 'petrov[bench]'"
+    rows = system.A.shape[0]
+    if problem.dim == 3 and method.largest_3d is not None and rows > method.largest_3d:
+        return f"the fill-in of a 3-D factorisation of {rows:,} rows needs too much memory and time"
+    return ""
+
+
+def judge_and_time(row: Row, method: Method, problem: Problem, system: System, settings: Settings) -> Row:
+    """Correctness first (a run that also records the history, where one is plotted), then the times."""
+    history: list[float] | None = [] if problem.plotted else None
+    first = first_answer(method, system, settings.rtol, history)
+    status, reason = verdict(first, settings.rtol)
+    row = replace(
+        row, status=status, reason=reason, chose=first.outcome.chose, iterations=first.outcome.iterations,
+        asked_rtol=first.asked_rtol, relative_residual=finite(first.residual), history=thinned(history or []),
+    )  # fmt: skip
+    if status != OK:
+        return row
+    counts = first.total > LONG and history is None and first.outcome.compile_seconds == 0.0
+    runs = [first] if counts else repeats(method, system, first.asked_rtol, settings.repeat)
+    verdicts = [verdict(run, settings.rtol) for run in runs]
+    if bad := next((item for item in verdicts if item[0] != OK), None):
+        return replace(row, status=bad[0], reason=f"in a repeated run: {bad[1]}")
+    totals = [run.total for run in runs]
+    return replace(
+        row, runs=len(runs), setup_seconds=float(np.median([run.setup for run in runs])),
+        solve_seconds=float(np.median([run.solve for run in runs])),
+        fastest_seconds=min(totals), slowest_seconds=max(totals),
+    )  # fmt: skip
+
+
+def run_once(method: Method, system: System, asked_rtol: float, history: list[float] | None = None) -> Timed:
+    """Set-up and solve under the clock, without garbage collection, the true residual after it."""
+    gc.disable()
+    try:
+        start = time.perf_counter()
+        prepared = method.setup(system)
+        ready = time.perf_counter()
+        outcome = method.solve(prepared, system, asked_rtol, method.max_iterations(system.A.shape[0]), history)
+        end = time.perf_counter()
+    finally:
+        gc.enable()
+    inside = outcome.setup_seconds
+    return Timed(
+        outcome=replace(outcome, x=np.empty(0)), residual=relative_residual(system, outcome.x), asked_rtol=asked_rtol,
+        setup=ready - start + inside, solve=max(end - ready - inside - outcome.compile_seconds, 0.0),
+    )  # fmt: skip
+
+
+def first_answer(method: Method, system: System, rtol: float, history: list[float] | None) -> Timed:
+    """The first run within rtol, or the last tried: a method that stops on its recurrence is tightened while it claims."""
+    for factor in LADDER if method.tighten else LADDER[:1]:
+        if history is not None:
+            history.clear()
+        run = run_once(method, system, factor * rtol, history)
+        if run.residual <= rtol * (1 + ROUNDING) or not run.outcome.claims:
+            break
+    return run
+
+
+def repeats(method: Method, system: System, asked_rtol: float, repeat: int) -> list[Timed]:
+    """Runs to take medians of: `repeat`, fewer once they took LONG seconds together, at least one."""
+    runs = [run_once(method, system, asked_rtol)]
+    while len(runs) < repeat and sum(run.total for run in runs) < LONG:
+        runs.append(run_once(method, system, asked_rtol))
+    return runs
+
+
+def verdict(run: Timed, rtol: float) -> tuple[str, str]:
+    """Status and sentence. Written so that NaN fails."""
+    if run.residual <= rtol * (1 + ROUNDING):
+        return OK, "" if run.asked_rtol == rtol else f"asked for {run.asked_rtol:.0e} to reach {rtol:.0e}"
+    missed = f"true relative residual {run.residual:.1e}, wanted {rtol:.0e}"
+    if run.outcome.claims:
+        return WRONG, f"claims success at {run.asked_rtol:.0e}; {missed}"
+    after = "" if run.outcome.iterations is None else f" after {run.outcome.iterations} iterations"
+    return NOT_CONVERGED, f"{missed}{after}"
+
+
+def warm_up(method: Method, kind: Kind, *, large: bool) -> None:
+    """One run on a model system of the kind: imports, compilation and thread pools are then behind us."""
+    problem = Problem("warm-up", "warm-up", kind, lambda: model_system(kind, 176 if large else 24))
+    measure(method, problem, problem.make(), Settings(repeat=1))
+
+
+def model_system(kind: Kind, n: int) -> System:
+    """The five-point Laplacian on n x n, shifted to be indefinite, or with a first difference to be non-symmetric."""
+    line = sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n)).tolil()
+    if kind == "semidefinite":
+        line[0, 0] = line[-1, -1] = 1.0
+    one = sparse.eye_array(n)
+    A: Any = sparse.kron(one, line) + sparse.kron(line, one)
+    if kind == "indefinite":
+        A = A - 0.11 * sparse.eye_array(n * n)
+    if kind not in SYMMETRIC:
+        A = A + 0.5 * sparse.kron(one, sparse.diags_array([-1.0, 1.0], offsets=[-1, 0], shape=(n, n)))
+    nullspace = np.full((n * n, 1), 1.0 / n) if kind == "semidefinite" else None
+    b = np.random.default_rng(1729).standard_normal(n * n)
+    return System(canonical(A), b, nullspace)
+
+
+def thinned(history: list[float]) -> list[list[float]]:
+    """[iteration, value] pairs, at most about POINTS, first and last kept, non-finite values left out."""
+    keep = np.unique(np.linspace(0, len(history) - 1, min(len(history), POINTS)).round().astype(int))
+    return [[int(k), float(history[k])] for k in keep if np.isfinite(history[k])]
+
+
+def finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def first_line(text: str, width: int = 300) -> str:
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    return line if len(line) <= width else line[: width - 3] + "..."

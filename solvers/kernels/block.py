@@ -1,0 +1,102 @@
+"""The verbs compiled for NumPy blocks (n, k): one sweep serves all columns, each with its own scalars."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..arrays import Space
+from ..storage.csr import CSR
+from . import reference
+from .reference import dot, precondition, product, residual
+from .threads import CHUNK, THREADED_FROM, twins
+
+__all__ = ["apply_dot", "combine", "compile_for", "dot", "precondition", "product", "residual", "step"]
+
+
+@twins
+def _apply_dot(rows, values, indices, indptr, p, q):
+    """Q = A P and Re(p_j^H q_j) for every column j."""
+    chunks, k = (rows + CHUNK - 1) // CHUNK, p.shape[1]
+    partial = np.zeros((chunks, k))
+    for chunk in prange(chunks):
+        low = chunk * CHUNK
+        for i in range(low, min(low + CHUNK, rows)):
+            for j in range(k):
+                q[i, j] = 0
+            for entry in range(indptr[i], indptr[i + 1]):
+                value, column = values[entry], indices[entry]
+                for j in range(k):
+                    q[i, j] += value * p[column, j]
+            for j in range(k):
+                partial[chunk, j] += (np.conj(p[i, j]) * q[i, j]).real
+    return partial.sum(axis=0)
+
+
+@twins
+def _step(rows, alpha, p, q, x, r):
+    """x_j += alpha_j p_j, r_j -= alpha_j q_j where alpha_j is not zero; r_j^H r_j."""
+    chunks, k = (rows + CHUNK - 1) // CHUNK, x.shape[1]
+    partial = np.zeros((chunks, k))
+    for chunk in prange(chunks):
+        low = chunk * CHUNK
+        for i in range(low, min(low + CHUNK, rows)):
+            for j in range(k):
+                if alpha[j] != 0.0:  # a column that has ended may hold anything in q
+                    x[i, j] += alpha[j] * p[i, j]
+                    r[i, j] -= alpha[j] * q[i, j]
+                partial[chunk, j] += (np.conj(r[i, j]) * r[i, j]).real
+    return partial.sum(axis=0)
+
+
+@twins
+def _combine(rows, beta, z, p):
+    """p_j = z_j + beta_j p_j."""
+    for chunk in prange((rows + CHUNK - 1) // CHUNK):
+        low = chunk * CHUNK
+        for i in range(low, min(low + CHUNK, rows)):
+            for j in range(p.shape[1]):
+                p[i, j] = z[i, j] + beta[j] * p[i, j]
+
+
+def apply_dot(A: Any, p: Any, q: Any, space: Space) -> tuple[Any, Any]:
+    if not isinstance(A, CSR):
+        return reference.apply_dot(A, p, q, space)
+    if q is None:
+        q = np.empty_like(p)
+    return q, _apply_dot(len(p), A.values, A.indices, A.indptr, p, q)
+
+
+def step(M: Any, rz: Any, pq: Any, p: Any, q: Any, x: Any, r: Any, z: Any, active: Any, space: Space) -> tuple[Any, ...]:
+    rr = _step(len(x), reference.ratio(rz, pq, active, space), p, q, x, r)
+    if M is None:
+        return x, r, r, rr, rr
+    z, rz = precondition(M, r, z, space)
+    return x, r, z, rr, rz
+
+
+def combine(rz: Any, rz_old: Any, z: Any, p: Any, space: Space) -> Any:
+    _combine(len(p), reference.ratio(rz, rz_old, None, space), z, p)
+    return p
+
+
+@cache
+def _compile(values: str, indices: str, indptr: str, vectors: str, rows: int) -> None:
+    A = (np.zeros(0, values), np.zeros(0, indices), np.zeros(rows + 1, indptr))
+    x, y, scalars = np.zeros((rows, 1), vectors), np.zeros((rows, 1), vectors), np.ones(1)
+    _apply_dot(rows, *A, x, y)
+    _step(rows, scalars, x, x, y, y.copy())
+    _combine(rows, scalars, x, y)
+
+
+def compile_for(A: Any, M: Any, space: Space) -> float:
+    """Compile (or load from the cache) what a cg solve with this A needs; the seconds it took."""
+    start = time.perf_counter()
+    if isinstance(A, CSR):
+        rows = THREADED_FROM if A.shape[0] >= THREADED_FROM else 1
+        _compile(A.values.dtype.name, A.indices.dtype.name, A.indptr.dtype.name, space.dtype, rows)
+    return time.perf_counter() - start

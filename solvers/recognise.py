@@ -1,0 +1,140 @@
+"""What can be seen of a matrix before it is solved with: symmetry, definiteness, structure, the shape of its graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import arrays
+from .storage.csr import CSR
+
+SYMMETRIC = 1e-12  # max |A - A^H| / max |A| up to which a difference counts as rounding of an assembly
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of A. None means unknown, and is never guessed.
+
+    form: 'sparse', 'dense' or 'operator'; symmetric means Hermitian for a complex A; asymmetry is max|A - A^H| / max|A|
+    (sampled for an operator); definite: +1 or -1 if the diagonal has one sign (necessary for a definite A), 0 if not;
+    dominant: the rows are diagonally dominant, so a symmetric A with a positive diagonal is positive semidefinite;
+    zero_sums: every row sums to zero, so the constant vector is in the null space; width and depth of the graph: the
+    largest level of a breadth-first search and the number of levels (separator and diameter of the underlying mesh).
+    """
+
+    n: int
+    form: str
+    dtype: str
+    entries: int = 0
+    symmetric: bool | None = None
+    asymmetry: float = 0.0
+    definite: int | None = None
+    dominant: bool = False
+    zero_sums: bool = False
+    empty_row: int | None = None
+    width: int = 0
+    depth: int = 0
+    products: int = 0
+
+    @property
+    def positive(self) -> bool:
+        """A may be positive definite: symmetric with a positive diagonal."""
+        return self.symmetric is True and self.definite != 0 and self.definite != -1
+
+
+def recognise(A: Any, seed: int) -> Facts:
+    """The facts of a compacted A: exact from its entries where they are stored, from two sampled products otherwise."""
+    if isinstance(A, CSR):
+        return from_entries(A)
+    values = arrays.stored_values(A)
+    if values is not None and tuple(values.shape) == tuple(A.shape) and arrays.namespace(A) is not None:
+        return from_dense(A)
+    return from_products(A, seed)
+
+
+def from_entries(A: CSR) -> Facts:
+    matrix, n = A.tocsr(), A.shape[0]
+    if A.nnz == 0:
+        return Facts(n, "sparse", A.dtype.name, symmetric=True, definite=0, zero_sums=True, empty_row=0 if n else None)
+    largest = np.abs(A.values).max()
+    difference = matrix - matrix.conj().T
+    asymmetry = float(np.abs(difference.data).max() / largest) if difference.nnz and largest > 0 else 0.0
+    diagonal = matrix.diagonal()
+    sizes = abs(matrix)
+    row_sizes = np.asarray(sizes.sum(axis=1)).ravel()
+    empty = np.flatnonzero(row_sizes == 0)
+    sums = np.abs(np.asarray(matrix.sum(axis=1)).ravel())
+    width, depth = levels(matrix)
+    return Facts(
+        n, "sparse", A.dtype.name, A.nnz, asymmetry <= SYMMETRIC, asymmetry, sign(diagonal),
+        bool((2 * np.abs(diagonal) >= row_sizes * (1 - 1e-12)).all()),
+        bool((sums <= 64 * np.finfo(A.dtype).eps * row_sizes).all()),
+        int(empty[0]) if len(empty) else None, width, depth,
+    )  # fmt: skip
+
+
+def from_dense(A: Any) -> Facts:
+    xp = arrays.namespace(A)
+    assert xp is not None
+    n, largest = A.shape[0], arrays.host(xp.max(xp.abs(A))) if A.shape[0] else 0.0
+    difference = arrays.host(xp.max(xp.abs(A - xp.conj(A.T)))) if largest > 0 else 0.0
+    asymmetry = difference / largest if largest > 0 else 0.0
+    diagonal = arrays.to_numpy(A).diagonal()
+    return Facts(
+        n, "dense", arrays.dtype_name(A), n * n, asymmetry <= SYMMETRIC, asymmetry, sign(diagonal), width=n, depth=1
+    )
+
+
+def from_products(A: Any, seed: int) -> Facts:
+    """y^H A z against (z^H A y)^* for one random pair: equal for a symmetric A, different almost surely for another."""
+    rng, n = np.random.default_rng(seed), A.shape[0]
+    name = arrays.working_dtype(arrays.dtype_name(A)) if A.dtype is not None else "float64"
+    if n == 0:
+        return Facts(0, "operator", name, symmetric=True)
+    y, z = (rng.standard_normal(n) for _ in range(2))
+    if name.startswith("complex"):
+        y, z = y + 1j * rng.standard_normal(n), z + 1j * rng.standard_normal(n)
+    y, z = y.astype(name), z.astype(name)
+    Ay, Az = (apply_like(A, v) for v in (y, z))
+    scale = np.linalg.norm(y) * np.linalg.norm(Az) + np.linalg.norm(z) * np.linalg.norm(Ay)
+    asymmetry = float(abs(np.vdot(y, Az) - np.conj(np.vdot(z, Ay))) / scale) if np.isfinite(scale) and scale > 0 else 0.0
+    tolerance = 100 * np.finfo(name).eps
+    return Facts(n, "operator", name, symmetric=asymmetry <= tolerance, asymmetry=asymmetry, products=2)
+
+
+def apply_like(A: Any, v: np.ndarray) -> np.ndarray:
+    """A v for an A that may live in another library than NumPy."""
+    if arrays.library(A) == "torch":
+        import torch
+
+        return arrays.to_numpy(A @ torch.as_tensor(v, device=A.device))
+    return np.asarray(A @ v).ravel()
+
+
+def sign(diagonal: np.ndarray) -> int:
+    """+1 or -1 if every entry is real and of that sign, else 0."""
+    if np.iscomplexobj(diagonal) and np.abs(diagonal.imag).max(initial=0.0) > SYMMETRIC * np.abs(diagonal).max(initial=0.0):
+        return 0
+    return 1 if (diagonal.real > 0).all() else -1 if (diagonal.real < 0).all() else 0
+
+
+def levels(matrix: Any) -> tuple[int, int]:
+    """(largest level, number of levels) of a breadth-first search from the end of another one, over the first component."""
+    from scipy.sparse.csgraph import breadth_first_order
+
+    start = 0
+    for _ in range(2):
+        order, parent = breadth_first_order(matrix, start, directed=False)
+        start = int(order[-1])
+    # A level ends where the parents of the next one begin: the position of a node's parent never decreases.
+    position = np.empty(matrix.shape[0], np.int64)
+    position[order] = np.arange(len(order))
+    parents = position[parent[order[1:]]]
+    width, depth, low, high = 1, 1, 0, 1
+    while high < len(order):
+        end = 1 + int(np.searchsorted(parents, high))
+        width, depth, low, high = max(width, end - high), depth + 1, high, end
+    del low
+    return width, depth

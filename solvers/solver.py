@@ -1,0 +1,277 @@
+"""A matrix prepared once for many solves: what was recognised, the plans, and the preconditioners that were set up."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from . import arrays
+from .choose import Plan, describe, direct_recipe, named, plans
+from .direct import direct
+from .eliminate import Elimination, eliminate
+from .krylov import bicgstab, cg, flexible_cg, gmres, minres
+from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
+from .operator import checked, name_of
+from .recognise import Facts, recognise
+from .result import SolveError, SolveInterrupted, SolveResult, Status
+from .stopping import State
+from .storage import compact
+from .system import nonnegative, preconditioner, right_hand_side
+
+METHODS: dict[str, Callable[..., SolveResult]] = {
+    "cg": cg, "flexible_cg": flexible_cg, "minres": minres, "gmres": gmres, "bicgstab": bicgstab, "direct": direct,
+}  # fmt: skip
+SYMMETRIC_ONLY = ("cg", "flexible_cg", "minres")
+FINAL = {  # outcomes that another method would meet again, or that the user asked for
+    Status.CONVERGED, Status.STOPPED, Status.TIME_LIMIT, Status.NONFINITE_INPUT, Status.NONFINITE_OPERATOR, Status.INCONSISTENT,
+}  # fmt: skip
+
+
+class Solver:
+    """A x = b for many b: A is looked at once, a preconditioner or factorisation set up once, when first needed.
+
+    Parameters are those of `petrov.solve` that concern A. `solve(b, ...)` takes the others.
+
+    >>> import numpy as np, petrov
+    >>> S = petrov.Solver(np.diag([1.0, 2.0]))
+    >>> S.solve(np.ones(2)).x, S.solve(np.array([0.0, 4.0])).x
+    (array([1. , 0.5]), array([0., 2.]))
+    """
+
+    def __init__(
+        self, A: Any, *, method: str = "auto", M: Any = "auto", nullspace: Any = None, near_nullspace: Any = None,
+        seed: int = 20_231_109,
+    ):  # fmt: skip
+        if method != "auto" and method not in METHODS:
+            raise ValueError(f"method must be one of auto, {', '.join(METHODS)}, lsmr; got {method!r}")
+        self.method, self.M, self.seed = method, named(M) if isinstance(M, str) and M != "auto" else M, seed
+        self.arguments = (nullspace, near_nullspace)
+        self.update(A)
+
+    def update(self, A: Any) -> Solver:
+        """Go on with another A of the same shape; what was set up for the old one is dropped. Returns self."""
+        start = time.perf_counter()
+        self.original = compact(A) if not arrays.is_numpy_matrix(A) else np.asarray(A)
+        checked(self.original)
+        nullspace, self.near_nullspace = self.arguments
+        self.sign = 1.0
+        self.elimination: Elimination | None = None if nullspace is not None else eliminate(self.original)
+        inner = self.original if self.elimination is None else self.elimination.interior
+        self.facts: Facts = recognise(inner, self.seed)
+        if self.facts.symmetric and self.facts.definite == -1 and self.facts.form in ("sparse", "dense"):
+            self.sign, inner = -1.0, compact(-inner.tocsr()) if self.facts.form == "sparse" else -inner
+            self.facts = replace(self.facts, definite=1)
+        self.nullspace: Nullspace | None = None if nullspace is None else basis(nullspace, inner, self.facts.symmetric)
+        self.A = inner
+        self.ready: dict[int, Any] = {}
+        self.plans = self.make_plans()
+        self.look_seconds = time.perf_counter() - start
+        return self
+
+    def make_plans(self) -> list[Plan]:
+        """The user's wish where there is one, else the automatic choice."""
+        if self.method == "auto" and isinstance(self.M, str):
+            return plans(self.facts, self.nullspace is not None)
+        if self.method == "auto":
+            return [Plan(self.method_for(self.M), self.M, f"{describe(self.facts)}; M was given")]
+        if self.method == "direct":
+            return [Plan("direct", direct_recipe(self.facts), "asked for")]
+        if isinstance(self.M, str):
+            suited = [plan for plan in plans(self.facts, self.nullspace is not None) if plan.method == self.method]
+            return [replace(suited[0], why=f"{self.method} asked for")] if suited else [Plan(self.method, None, "asked for")]
+        return [Plan(self.method, self.M, "asked for")]
+
+    def method_for(self, M: Any) -> str:
+        """cg only with a linear, symmetric positive definite M; flexible_cg forgives all else."""
+        if not self.facts.symmetric:
+            return "gmres"
+        if self.facts.definite == 0:
+            return "minres" if getattr(M, "spd", None) or M is None else "gmres"
+        if M is None:
+            return "cg"
+        applied = self.set_up(0, M)
+        return "cg" if getattr(applied, "linear", True) and getattr(applied, "spd", None) else "flexible_cg"
+
+    def solve(self, b: Any, *, raise_on_failure: bool = True, **keywords: Any) -> SolveResult:
+        """x for one b (n,) or (n, k); keywords and outcome as in `petrov.solve`. Set-up is counted in the first call only."""
+        result = self.run(b, **keywords)
+        if result.status in (Status.CONVERGED, Status.STOPPED) or not raise_on_failure:
+            return result
+        raise SolveError(str(result), result)
+
+    def as_linear_operator(self, **keywords: Any) -> Any:
+        """A^-1 to the tolerance as a SciPy LinearOperator; a product that fails raises SolveError."""
+        from scipy.sparse.linalg import LinearOperator
+
+        dtype = arrays.working_dtype(self.facts.dtype)
+        return LinearOperator(
+            self.original.shape, matvec=lambda b: self.solve(b.ravel(), **keywords).x,
+            matmat=lambda B: self.solve(B, **keywords).x, dtype=np.dtype(dtype),
+        )  # fmt: skip
+
+    def run(self, b: Any, *, rtol: float | None = None, atol: float = 0.0, x0: Any = None, **keywords: Any) -> SolveResult:
+        """Solve and report, whatever the outcome."""
+        b, space = right_hand_side(self.original, b)
+        reachable(rtol, atol, b, space)
+        if (refusal := self.refusal(b)) is not None:
+            return refusal
+        if self.elimination is None and self.nullspace is None and self.sign == 1.0:
+            return self.climb(b, rtol=rtol, atol=atol, x0=x0, **keywords)
+        return self.transformed(b, space, rtol=rtol, atol=atol, x0=x0, **keywords)
+
+    def refusal(self, b: Any) -> SolveResult | None:
+        """What can be told without a solve: a method that needs symmetry, a row of zeros that b contradicts."""
+        facts = self.facts
+        if self.method in SYMMETRIC_ONLY and facts.symmetric is False:
+            detail = f"max|A - A^H| = {facts.asymmetry:.1e} max|A|" if facts.form != "operator" else "by two sampled products"
+            return failed(b, self.method, Status.NOT_SYMMETRIC, f"{self.method} was asked for, but A is not symmetric ({detail})")
+        if facts.empty_row is not None and self.nullspace is None and self.elimination is None and np.any(b[facts.empty_row]):
+            return failed(b, self.method, Status.INCONSISTENT, f"row {facts.empty_row} of A is zero but b is not there")
+        return None
+
+    def climb(self, b: Any, **keywords: Any) -> SolveResult:
+        """Try the plans in order until one answers; seconds and products add up over the tries."""
+        tried: list[SolveResult] = []
+        for index, plan in enumerate(self.plans):
+            result = self.attempt(index, plan, b, **keywords)
+            tried.append(result)
+            if result.status in FINAL:
+                break
+        best = tried[-1] if tried[-1].status in FINAL else min(tried, key=lambda r: float(np.max(r.residual, initial=0.0)))
+        story = "; then ".join(
+            f"{r.method} ({self.plans[i].why})" + ("" if r.converged else f" ended {r.status.name}") for i, r in enumerate(tried)
+        )
+        return replace(
+            best,
+            reason=story if best.converged else f"{story}; {best.reason}",
+            matvecs=sum(r.matvecs for r in tried) + self.facts.products,
+            setup_seconds=sum(r.setup_seconds for r in tried),
+            solve_seconds=sum(r.solve_seconds for r in tried),
+            compile_seconds=sum(r.compile_seconds for r in tried),
+            seed=self.seed if self.facts.form == "operator" else None,
+        )
+
+    def attempt(self, index: int, plan: Plan, b: Any, **keywords: Any) -> SolveResult:
+        start, new = time.perf_counter(), index not in self.ready
+        try:
+            M = self.set_up(index, plan.M)
+        except (np.linalg.LinAlgError, MemoryError) as error:
+            if self.method != "auto" and plan.method != "direct":
+                raise
+            return failed(b, plan.method, Status.BREAKDOWN, f"setting up {name_of(plan.M)} failed: {error}")
+        setup = time.perf_counter() - start if new else 0.0
+        A = self.A if self.nullspace is None else Projected(self.A, self.nullspace)
+        if plan.method == "direct":
+            keywords = {**keywords, "max_iterations": None, "M": M}
+        else:
+            keywords = {**keywords, "M": M}
+        return replace(METHODS[plan.method](A, b, **keywords), setup_seconds=setup)
+
+    def set_up(self, index: int, M: Any) -> Any:
+        """The applied preconditioner of a plan, made once."""
+        if index not in self.ready:
+            if self.near_nullspace is not None and hasattr(M, "bind"):
+                near = self.near_nullspace if self.elimination is None else self.near_nullspace[self.elimination.free]
+                M = M.bind(near_nullspace=near)
+            if self.nullspace is not None and self.plans_direct(index):
+                M = bordered_factor(self.A, self.nullspace)
+            M = preconditioner(M, self.A)
+            if M is not None and self.nullspace is not None:
+                M = ProjectedPreconditioner(M, self.nullspace)
+            self.ready[index] = M
+        return self.ready[index]
+
+    def plans_direct(self, index: int) -> bool:
+        return index < len(getattr(self, "plans", ())) and self.plans[index].method == "direct"
+
+    def transformed(self, b: Any, space: Any, *, rtol: Any, atol: float, x0: Any, **keywords: Any) -> SolveResult:
+        """Solve the system that is left after elimination, change of sign or projection; report about the original one."""
+        callback = keywords.pop("callback", None)
+        known, inner, guess = None, b, x0
+        inconsistency = 0.0
+        if self.elimination is not None:
+            known, inner = self.elimination.reduce(b)
+            guess = None if x0 is None else np.asarray(x0)[self.elimination.free]
+        if self.nullspace is not None:
+            inner = self.nullspace.off_range(b)
+            size = np.linalg.norm(b)
+            inconsistency = float(np.linalg.norm(b - inner) / size) if size > 0 else 0.0
+        inner = self.sign * inner
+        restore = self.restorer(known)
+        if callback is not None:
+            keywords["callback"] = lambda state: callback(State(state.iteration, state.residual, lambda: restore(state.x)))
+        target = self.inner_atol(b, inner, rtol, atol, space)
+        try:
+            result = self.climb(inner, rtol=0.0 if self.elimination is not None else rtol, atol=target, x0=guess, **keywords)
+        except SolveInterrupted as stopped:
+            result = self.original_terms(stopped.result, restore, b, inner, rtol, inconsistency)
+            raise SolveInterrupted(str(result), result) from None
+        return self.original_terms(result, restore, b, inner, rtol, inconsistency)
+
+    def inner_atol(self, b: Any, inner: Any, rtol: Any, atol: float, space: Any) -> Any:
+        """The limit of the original system, which the reduced one must meet: the eliminated rows have no residual."""
+        if self.elimination is None:
+            return atol
+        relative = (1e-8 if space.real == "float64" else 1e-5) if rtol is None else rtol
+        return max(float(np.min(arrays.norm(b, space))) * relative, atol)
+
+    def restorer(self, known: Any) -> Callable[[Any], Any]:
+        def restore(x: Any) -> Any:
+            if self.nullspace is not None:
+                x = self.nullspace.off_kernel(x)
+            return x if self.elimination is None else self.elimination.expand(known, x)
+
+        return restore
+
+    def original_terms(self, result: Any, restore: Any, b: Any, inner: Any, rtol: Any, inconsistency: float) -> SolveResult:
+        """The record of the inner solve, restated for the system the user gave."""
+        x = restore(result.x)
+        said = []
+        if self.elimination is not None:
+            said.append(f"{len(self.elimination.fixed)} rows that fix one unknown eliminated")
+        if self.sign < 0:
+            said.append("A is negative definite by its diagonal: solved as -A x = -b")
+        if self.nullspace is not None:
+            said.append(f"null space of dimension {self.nullspace.right.shape[1]} projected out")
+        size = np.linalg.norm(b if self.nullspace is None else inner, axis=0)
+        relative = np.divide(result.residual, size, out=np.zeros_like(np.asarray(result.residual, float)), where=size > 0)
+        return replace(
+            result, x=x, inconsistency=inconsistency, rtol=result.rtol if rtol is None and self.elimination is None else (rtol or 1e-8),
+            relative_residual=relative if b.ndim == 2 else float(relative), reason="; ".join([*said, result.reason]),
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        first = self.plans[0]
+        return f"Solver {self.original.shape[0]} x {self.original.shape[1]}: {first.method} + {name_of(first.M)} ({first.why})"
+
+
+def reachable(rtol: float | None, atol: float, b: Any, space: Any) -> None:
+    """Refuse a tolerance that no x of this precision can be trusted to reach."""
+    if rtol is None:
+        return
+    rtol, atol, floor = nonnegative(rtol, "rtol"), nonnegative(atol, "atol"), 4 * space.eps
+    size = float(np.max(arrays.norm(b, space), initial=0.0))
+    if rtol < floor and math.isfinite(size) and atol < floor * size:
+        raise ValueError(
+            f"rtol = {rtol:.1e} is below 4 eps = {floor:.1e} of {space.dtype}, which no solution can be trusted to reach; ask for "
+            f"rtol >= {floor:.1e}, set atol, or solve in double precision"
+        )
+
+
+def failed(b: Any, method: str, status: Status, detail: str) -> SolveResult:
+    """The record of a solve that was not begun: x = 0."""
+    xp = arrays.namespace(b)
+    assert xp is not None
+    norms = np.linalg.norm(arrays.to_numpy(b), axis=0)
+    vector = b.ndim == 1
+    return SolveResult(
+        x=xp.zeros_like(b), status=status, reason=f"{detail}; {status.value}", method=method, preconditioner="none",
+        residual=float(norms) if vector else norms, residuals=np.array([norms]), matvecs=0,
+        iterations=0 if vector else np.zeros(b.shape[1], np.int64), relative_residual=1.0 if vector else np.ones(b.shape[1]),
+        statuses=(status,) * (1 if vector else b.shape[1]),
+    )  # fmt: skip

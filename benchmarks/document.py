@@ -115,14 +115,17 @@ def load(path: Path) -> Document:
         raise ValueError(f"{path} is not a petrov benchmark: expected a JSON object with format = {FORMAT!r}")
     if content.get("schema") != SCHEMA:
         raise ValueError(f"{path} has schema {content.get('schema')!r}; this version of petrov reads {SCHEMA}: run it again")
+    if missing := {"identity", "finished", "rows"} - content.keys():
+        raise ValueError(f"{path} lacks {sorted(missing)}: it is damaged, run the benchmark again")
     rows = tuple(parse_row(entry, path) for entry in content["rows"])
     return Document(content["identity"], rows, bool(content["finished"]))
 
 
 def parse_row(entry: dict[str, Any], path: Path) -> Row:
-    known = {item.name for item in fields(Row)}
-    if unknown := set(entry) - known:
+    if unknown := entry.keys() - {item.name for item in fields(Row)}:
         raise ValueError(f"{path} holds a row with unknown fields {sorted(unknown)}")
+    if missing := {"problem", "family", "kind", "method", "library", "status"} - entry.keys():
+        raise ValueError(f"{path} holds a row that lacks {sorted(missing)}")
     row = Row(**entry)
     if row.status not in STATUSES:
         raise ValueError(f"{path}: row {row.key} has status {row.status!r}; expected one of {', '.join(STATUSES)}")

@@ -22,14 +22,16 @@ def console() -> Console:
 
 
 def seconds(value: float | None) -> str:
-    """Three significant digits with a unit that keeps them short.
+    """Three significant digits with a unit that keeps them short; below ten microseconds, which no row resolves, 0.
 
     >>> from petrov.benchmarks.table import seconds
-    >>> seconds(0.00123), seconds(0.5), seconds(12.3), seconds(None)
-    ('1.23 ms', '500 ms', '12.3 s', '-')
+    >>> seconds(0.00123), seconds(0.5), seconds(12.3), seconds(3e-6), seconds(None)
+    ('1.23 ms', '500 ms', '12.3 s', '0', '-')
     """
     if value is None:
         return "-"
+    if value < 1e-5:
+        return "0"
     scaled, unit = (value, "s") if value >= 0.9995 else (value * 1e3, "ms") if value >= 0.9995e-3 else (value * 1e6, "us")
     return f"{scaled:.3g} {unit}" if scaled < 999.5 else f"{scaled:.0f} {unit}"
 

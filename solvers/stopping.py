@@ -25,8 +25,6 @@ from .operator import largest_entry, name_of
 from .result import SolveInterrupted, SolveResult, Status, worst
 from .system import System, times
 
-NOT_DONE = None
-
 
 def look(*scalars: Any) -> tuple[Any, ...]:
     """The scalars of an iteration on the host: the only place where a solve waits for its device."""
@@ -62,8 +60,8 @@ class Run:
         self.method, self.problem, self.space = method, problem, problem.space
         self.verbs = verbs(problem.A, problem.space)
         k = 1 if self.space.columns is None else self.space.columns
-        self.statuses: list[Status | None] = [NOT_DONE] * k  # final, one a column
-        self.pending: list[Status | None] = [NOT_DONE] * k  # seen by the recurrence, judged with the true residual
+        self.statuses: list[Status | None] = [None] * k  # final, one a column
+        self.pending: list[Status | None] = [None] * k  # seen by the recurrence, judged with the true residual
         self.detail = ""
         self.iteration = self.matvecs = self.restarts = 0
         self.iterations = np.zeros(k, np.int64)
@@ -230,6 +228,7 @@ class Run:
         """A lower estimate of ||A||, asked for only when a solve has failed."""
         largest = largest_entry(self.problem.A)
         if largest is None:
+            self.matvecs += len(self.statuses)
             product = self.verbs.product(self.problem.A, self.problem.b, self.space)
             largest = float(np.max(arrays.norm(product, self.space) / self.problem.b_norm))
         return largest
@@ -237,9 +236,10 @@ class Run:
     def certify(self, x: Any) -> None:
         """A diverged x along which a symmetric A vanishes while b does not proves that no solution exists."""
         failed = (Status.MAX_ITERATIONS, Status.STAGNATED, Status.DIVERGED)
-        if not any(status in failed for status in self.statuses):
+        if self.iteration == 0 or not any(status in failed for status in self.statuses):
             return
         problem, space = self.problem, self.space
+        self.matvecs += len(self.statuses)
         with np.errstate(invalid="ignore", over="ignore"):
             image, length = arrays.norm(self.verbs.product(problem.A, x, space), space), arrays.norm(x, space)
             overlap = np.abs(arrays.host(self.verbs.dot(problem.b, x, space)))

@@ -30,7 +30,8 @@ class Case:
         rng = np.random.default_rng(SEED)
         A, b = self.A, rng.standard_normal(len(self.A))
         if dtype.startswith("complex"):
-            imaginary = 0.05 * rng.standard_normal(A.shape)
+            margin = np.abs(np.linalg.eigvals(A)).min() / (8 * np.sqrt(len(A)))  # keeps definite what is definite
+            imaginary = margin * rng.standard_normal(A.shape)
             A = A + 1j * (imaginary - imaginary.T if self.kind != "general" else imaginary)
             b = b + 1j * rng.standard_normal(len(b))
         return A.astype(dtype), b.astype(dtype)

@@ -11,14 +11,14 @@ the input ends the solve at once; the iterates that a callback sees are copies, 
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from .. import arrays, krylov
 from ..operator import checked
@@ -27,6 +27,10 @@ from ..stopping import State
 from ..system import nonnegative, preconditioner, right_hand_side, vector
 
 LOOSEST = 1e200  # stands for an infinite tolerance, which SciPy allows
+LEGACY = (
+    "gmres called without specifying `callback_type`, which means 'legacy' (residual norms, and maxiter counts steps) until "
+    "SciPy changes its default; pass callback_type='pr_norm', 'x' or 'legacy'"
+)
 Callback = Callable[[Any], Any]
 
 
@@ -47,7 +51,7 @@ def cg(
         Converged: ||b - A x||_2 <= max(rtol ||b||_2, atol), recomputed from x.
     maxiter : int
         Iterations; default 10 n.
-    M : like A, M ~ A^-1, or a recipe of petrov (for example Jacobi())
+    M : like A, M ~ A^-1
     callback : callback(xk)
         After every iteration, with a read-only copy of the iterate; its answer is ignored.
 
@@ -117,14 +121,15 @@ def gmres(
     >>> x.round(4), info
     (array([1., 1.]), 0)
     """
-    kind = callback_kind(callback, callback_type)
+    if callback is not None and callback_type is None:
+        warnings.warn(LEGACY, DeprecationWarning, stacklevel=2)
+    kind = "legacy" if callback_type is None else callback_type
+    if kind not in ("x", "pr_norm", "legacy"):
+        raise ValueError(f"callback_type must be 'x', 'pr_norm' or 'legacy'; got {callback_type!r}")
     problem = translated(A, b, x0, M, rtol, atol)
     restart = min(20 if restart is None else operator.index(restart), max(len(problem["b"]), 1))
-    steps = 1 if kind == "legacy" else restart  # that maxiter counts as one
-    watch = {None: None, "x": on_cycle(callback, restart)}.get(kind, on_residual(callback, problem))
-    result = krylov.gmres(**problem, restart=restart, max_iterations=steps * limit(maxiter, problem, 10), callback=watch)
-    if kind == "x" and result.iterations % restart and callback is not None:
-        callback(result.x)  # the last cycle ended before it was full
+    steps = 1 if callback is not None and kind == "legacy" else restart  # that maxiter counts as one
+    result = cycles(problem, restart, steps * limit(maxiter, problem, 10), kind, callback)
     return pair(result, steps)
 
 
@@ -152,9 +157,8 @@ def minres(
     if shift:
         problem["A"] = Shifted(problem["A"], float(shift))
     if show:
-        print(f"minres: n = {len(problem['b'])}, shift = {float(shift):.6g}, rtol = {rtol:.2e}\n{'iteration':>9} {'residual':>12}")
-    watch = on_iterate(callback)
-    result = krylov.minres(**problem, max_iterations=limit(maxiter, problem, 5), callback=shown(watch) if show else watch)
+        print(f"minres: n = {len(problem['b'])}, shift = {float(shift):.6g}, rtol = {rtol:.2e}")
+    result = krylov.minres(**problem, max_iterations=limit(maxiter, problem, 5), callback=on_iterate(callback, show))
     if show:
         print(result)
     if result.status is Status.INDEFINITE_PRECONDITIONER:
@@ -162,20 +166,15 @@ def minres(
     return pair(result)
 
 
-# -- arguments and results --------------------------------------------------------------------------------------------------
-
-
 def translated(A: Any, b: Any, x0: Any, M: Any, rtol: Any, atol: Any) -> dict[str, Any]:
-    """SciPy's arguments as keywords of petrov's methods; b (n,) in the working precision, M applied."""
+    """SciPy's arguments as keywords of petrov's methods; b (n,) in the working precision."""
     psolve, A = getattr(A, "psolve", None), with_matmul(A)
     checked(A)
-    b, space = right_hand_side(A, b)
+    b = right_hand_side(A, b)[0]
     if b.ndim == 2 and b.shape[1] != 1:
-        raise ValueError(f"b must have shape ({A.shape[0]},) or ({A.shape[0]}, 1); got {b.shape}; petrov.solvers takes blocks (n, k)")
+        raise ValueError(f"b must have shape (n,) or (n, 1) with n = {A.shape[0]}; got {b.shape}; petrov.solvers takes (n, k)")
     b = b.reshape(-1)
-    if M is None and psolve is not None:
-        M = LinearOperator(A.shape, matvec=psolve, dtype=A.dtype)
-    M = preconditioner(with_matmul(M), A)
+    M = applied(M, psolve, A)
     if isinstance(x0, str):
         if x0 != "Mb":
             raise ValueError(f"x0 must be an array, None or 'Mb' (start from M @ b); got {x0!r}")
@@ -183,27 +182,45 @@ def translated(A: Any, b: Any, x0: Any, M: Any, rtol: Any, atol: Any) -> dict[st
     if x0 is not None:
         x0 = vector(x0, "x0", np)
         x0 = x0.reshape(-1) if tuple(x0.shape) == (b.shape[0], 1) else x0
+        x0 = x0 if np.any(x0) else None  # a zero start costs no product
     loose = math.inf in (rtol, atol)
     atol = 0.0 if atol == math.inf else nonnegative(atol, "atol")
     rtol = LOOSEST if loose else min(nonnegative(rtol, "rtol"), LOOSEST)
     return {"A": A, "b": b, "x0": x0, "M": M, "rtol": rtol, "atol": atol}
 
 
+def applied(M: Any, psolve: Any, A: Any) -> Any:
+    """M as an operator; A.psolve where there is no M."""
+    from scipy.sparse.linalg import LinearOperator
+
+    if M is None:
+        return None if psolve is None else LinearOperator(A.shape, matvec=psolve, dtype=A.dtype)
+    if not hasattr(M, "shape"):
+        raise TypeError(
+            f"M must be a matrix or a LinearOperator with A's shape; got {type(M).__name__}; pass LinearOperator(A.shape, "
+            "matvec=M) if M is a function r -> z, or M(A) if it is a recipe of petrov"
+        )
+    return preconditioner(with_matmul(M), A)
+
+
 def with_matmul(A: Any) -> Any:
-    """A if it has @, else the LinearOperator of its shape and matvec; what is neither is for petrov to refuse or set up."""
+    """A if it has @, else the LinearOperator of its shape and matvec; petrov refuses what is neither."""
+    from scipy.sparse.linalg import aslinearoperator
+
     if arrays.is_numpy_matrix(A):
         return np.asarray(A)
-    if not hasattr(type(A), "__matmul__") and hasattr(A, "shape") and hasattr(A, "matvec"):
-        return aslinearoperator(A)
-    return A
+    bare = hasattr(A, "matvec") and hasattr(A, "shape") and not hasattr(type(A), "__matmul__")
+    return aslinearoperator(A) if bare else A
 
 
 def limit(maxiter: Any, problem: dict[str, Any], factor: int) -> int:
     """maxiter, by default factor * n."""
-    count = factor * len(problem["b"]) if maxiter is None else operator.index(maxiter)
-    if count < 0:
-        raise ValueError(f"maxiter must be an integer >= 0; got {maxiter!r}")
-    return count
+    if maxiter is None:
+        return factor * len(problem["b"])
+    if not isinstance(maxiter, numbers.Integral) or maxiter < 0:
+        kind = ValueError if isinstance(maxiter, numbers.Integral) else TypeError
+        raise kind(f"maxiter must be an integer >= 0, or None for {factor} n; got {maxiter!r}")
+    return int(maxiter)
 
 
 def pair(result: SolveResult, steps: int = 1) -> tuple[np.ndarray, int]:
@@ -211,66 +228,50 @@ def pair(result: SolveResult, steps: int = 1) -> tuple[np.ndarray, int]:
     return result.x, 0 if result.converged else max(-(-int(result.iterations) // steps), 1)
 
 
-# -- callbacks: what SciPy's get from petrov's State; none of them can stop the solve ------------------------------------------
-
-
-def on_iterate(callback: Callback | None) -> Callback | None:
-    if callback is None:
-        return None
+def on_iterate(callback: Callback | None, show: bool = False) -> Callback | None:
+    """callback(xk) after every iteration, whatever it answers; show prints the first ten residuals and every tenth."""
 
     def watch(state: State) -> None:
-        callback(state.x)
+        if show and (state.iteration <= 10 or state.iteration % 10 == 0):
+            print(f"{state.iteration:9d} {state.residual:12.5e}")
+        if callback is not None:
+            callback(state.x)
 
-    return watch
+    return watch if show or callback is not None else None
 
 
-def on_cycle(callback: Callback | None, restart: int) -> Callback:
+def on_cycle(callback: Callback, restart: int) -> Callback:
     def watch(state: State) -> None:
-        if callback is not None and state.iteration % restart == 0:
+        if state.iteration % restart == 0:
             callback(state.x)
 
     return watch
 
 
-def on_residual(callback: Callback | None, problem: dict[str, Any]) -> Callback:
+def on_residual(callback: Callback, problem: dict[str, Any]) -> Callback:
     A, b, M = problem["A"], problem["b"], problem["M"]
 
     def watch(state: State) -> None:
-        if callback is not None:
-            residual = state.residual if M is None else np.linalg.norm(M @ (b - A @ state.x))
-            callback(float(residual / np.linalg.norm(b)))
+        residual = state.residual if M is None else np.linalg.norm(M @ (b - A @ state.x))
+        callback(np.float64(residual / np.linalg.norm(b)))
 
     return watch
 
 
-def callback_kind(callback: Callback | None, callback_type: str | None) -> str | None:
-    """What gmres's callback gets: 'x', 'pr_norm', 'legacy'; None if there is no callback."""
-    if callback is not None and callback_type is None:
-        warnings.warn(
-            "gmres called without specifying `callback_type`, which means 'legacy' (residual norms, and maxiter counts steps) "
-            "until SciPy changes its default; pass callback_type='pr_norm', 'x' or 'legacy'",
-            DeprecationWarning,
-            stacklevel=3,
-        )
-    kind = "legacy" if callback_type is None else callback_type
-    if kind not in ("x", "pr_norm", "legacy"):
-        raise ValueError(f"callback_type must be 'x', 'pr_norm' or 'legacy'; got {callback_type!r}")
-    return None if callback is None else kind
-
-
-def shown(watch: Callback | None) -> Callback:
-    """Prints the first ten iterations and every tenth, then does what `watch` does."""
-
-    def show(state: State) -> None:
-        if state.iteration <= 10 or state.iteration % 10 == 0:
-            print(f"{state.iteration:9d} {state.residual:12.5e}")
-        if watch is not None:
-            watch(state)
-
-    return show
-
-
-# -- minres's own -------------------------------------------------------------------------------------------------------------
+def cycles(problem: dict[str, Any], restart: int, allowed: int, kind: str, callback: Any) -> SolveResult:
+    """GMRES as long as the residual falls, however slowly: where petrov calls it STAGNATED, SciPy goes on to maxiter."""
+    watch = None
+    if callback is not None:
+        watch = on_cycle(callback, restart) if kind == "x" else on_residual(callback, problem)
+    taken, last = 0, math.inf
+    while True:
+        result = krylov.gmres(**problem, restart=restart, max_iterations=allowed - taken, callback=watch)
+        if callback is not None and kind == "x" and result.iterations % restart:
+            callback(result.x)  # of a cycle that ended before it was full
+        taken += result.iterations
+        if result.status is not Status.STAGNATED or not result.residual < last or taken >= allowed:
+            return replace(result, iterations=taken)
+        problem, last = problem | {"x0": result.x}, result.residual
 
 
 @dataclass(frozen=True, slots=True)

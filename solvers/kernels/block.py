@@ -6,6 +6,7 @@ import time
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 from numba import prange
 
@@ -16,6 +17,16 @@ from .reference import dot, precondition, product, residual
 from .threads import CHUNK, THREADED_FROM, twins
 
 __all__ = ["apply_dot", "combine", "compile_for", "dot", "precondition", "product", "residual", "step"]
+
+
+@numba.njit(cache=True, nogil=True)
+def in_order(partial):
+    """The sums of partial sums (chunks, k), first to last: the same bits for every number of threads."""
+    total = np.zeros(partial.shape[1])
+    for chunk in range(partial.shape[0]):
+        for j in range(partial.shape[1]):
+            total[j] += partial[chunk, j]
+    return total
 
 
 @twins
@@ -34,7 +45,7 @@ def _apply_dot(rows, values, indices, indptr, p, q):
                     q[i, j] += value * p[column, j]
             for j in range(k):
                 partial[chunk, j] += (np.conj(p[i, j]) * q[i, j]).real
-    return partial.sum(axis=0)
+    return in_order(partial)
 
 
 @twins
@@ -50,7 +61,7 @@ def _step(rows, alpha, p, q, x, r):
                     x[i, j] += alpha[j] * p[i, j]
                     r[i, j] -= alpha[j] * q[i, j]
                 partial[chunk, j] += (np.conj(r[i, j]) * r[i, j]).real
-    return partial.sum(axis=0)
+    return in_order(partial)
 
 
 @twins

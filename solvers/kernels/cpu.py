@@ -20,7 +20,19 @@ from ..storage.csr import CSR
 from ..storage.diagonal import Diagonal
 from . import reference
 from .reference import product
-from .threads import CHUNK, THREADED_FROM, twins
+from .threads import CHUNK, THREADED_FROM, in_order, part, twins
+
+
+@part
+def _apply_dot_part(values, indices, starts, p, p_part, q_part):
+    total = 0.0
+    for i in range(len(q_part)):
+        entry = p.dtype.type(0) * 1.0  # double precision for every p
+        for k in range(starts[i], starts[i + 1]):
+            entry += values[k] * p[indices[k]]
+        q_part[i] = entry
+        total += (np.conj(p_part[i]) * entry).real
+    return total
 
 
 @twins
@@ -29,30 +41,31 @@ def _apply_dot(rows, values, indices, indptr, p, q):
     chunks = (rows + CHUNK - 1) // CHUNK
     partial = np.zeros(chunks)
     for chunk in prange(chunks):
-        low = chunk * CHUNK
-        high = min(low + CHUNK, rows)
-        starts, p_part, q_part = indptr[low : high + 1], p[low:high], q[low:high]
-        total = 0.0
-        for i in range(high - low):
-            entry = p.dtype.type(0) * 1.0  # double precision for every p
-            for k in range(starts[i], starts[i + 1]):
-                entry += values[k] * p[indices[k]]
-            q_part[i] = entry
-            total += (np.conj(p_part[i]) * entry).real
-        partial[chunk] = total
-    return partial.sum()
+        low, high = chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows)
+        partial[chunk] = _apply_dot_part(values, indices, indptr[low : high + 1], p, p[low:high], q[low:high])
+    return in_order(partial)
 
 
 @twins
 def _residual(rows, values, indices, indptr, x, b, r):
     """r = b - A x; x, b and r are double precision even where the values are not."""
     for chunk in prange((rows + CHUNK - 1) // CHUNK):
-        low = chunk * CHUNK
-        for i in range(low, min(low + CHUNK, rows)):
+        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows)):
             entry = b[i]
             for k in range(indptr[i], indptr[i + 1]):
                 entry -= values[k] * x[indices[k]]
             r[i] = entry
+
+
+@part
+def _step_part(alpha, p, q, x, r):
+    total = 0.0
+    for i in range(len(x)):
+        x[i] += alpha * p[i]
+        entry = r[i] - alpha * q[i]
+        r[i] = entry
+        total += (np.conj(entry) * entry).real
+    return total
 
 
 @twins
@@ -61,53 +74,51 @@ def _step(rows, alpha, p, q, x, r):
     chunks = (rows + CHUNK - 1) // CHUNK
     partial = np.zeros(chunks)
     for chunk in prange(chunks):
-        low = chunk * CHUNK
-        high = min(low + CHUNK, rows)
-        p_part, q_part, x_part, r_part = p[low:high], q[low:high], x[low:high], r[low:high]
-        total = 0.0
-        for i in range(high - low):
-            x_part[i] += alpha * p_part[i]
-            entry = r_part[i] - alpha * q_part[i]
-            r_part[i] = entry
-            total += (np.conj(entry) * entry).real
-        partial[chunk] = total
-    return partial.sum()
+        low, high = chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows)
+        partial[chunk] = _step_part(alpha, p[low:high], q[low:high], x[low:high], r[low:high])
+    return in_order(partial)
+
+
+@part
+def _step_diagonal_part(alpha, d, p, q, x, r, z):
+    rr = 0.0
+    rz = 0.0
+    for i in range(len(x)):
+        x[i] += alpha * p[i]
+        entry = r[i] - alpha * q[i]
+        r[i] = entry
+        scaled = d[i] * entry
+        z[i] = scaled
+        rr += (np.conj(entry) * entry).real
+        rz += (np.conj(entry) * scaled).real
+    return rr, rz
 
 
 @twins
 def _step_diagonal(rows, alpha, d, p, q, x, r, z):
     """x += alpha p, r -= alpha q, z = d r; r^H r and r^H z."""
     chunks = (rows + CHUNK - 1) // CHUNK
-    partial = np.zeros((chunks, 2))
+    rr, rz = np.zeros(chunks), np.zeros(chunks)
     for chunk in prange(chunks):
-        low = chunk * CHUNK
-        high = min(low + CHUNK, rows)
-        p_part, q_part, x_part, r_part = p[low:high], q[low:high], x[low:high], r[low:high]
-        d_part, z_part = d[low:high], z[low:high]
-        rr = 0.0
-        rz = 0.0
-        for i in range(high - low):
-            x_part[i] += alpha * p_part[i]
-            entry = r_part[i] - alpha * q_part[i]
-            r_part[i] = entry
-            scaled = d_part[i] * entry
-            z_part[i] = scaled
-            rr += (np.conj(entry) * entry).real
-            rz += (np.conj(entry) * scaled).real
-        partial[chunk, 0] = rr
-        partial[chunk, 1] = rz
-    return partial[:, 0].sum(), partial[:, 1].sum()
+        low, high = chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows)
+        rr[chunk], rz[chunk] = _step_diagonal_part(
+            alpha, d[low:high], p[low:high], q[low:high], x[low:high], r[low:high], z[low:high]
+        )
+    return in_order(rr), in_order(rz)
 
 
 @twins
 def _combine(rows, beta, z, p):
     """p = z + beta p."""
     for chunk in prange((rows + CHUNK - 1) // CHUNK):
-        low = chunk * CHUNK
-        high = min(low + CHUNK, rows)
-        z_part, p_part = z[low:high], p[low:high]
-        for i in range(high - low):
-            p_part[i] = z_part[i] + beta * p_part[i]
+        low, high = chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows)
+        _combine_part(beta, z[low:high], p[low:high])
+
+
+@part
+def _combine_part(beta, z, p):
+    for i in range(len(p)):
+        p[i] = z[i] + beta * p[i]
 
 
 def quotient(numerator: float, denominator: float) -> float:

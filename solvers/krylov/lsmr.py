@@ -41,10 +41,10 @@ def lsmr(
     operator = aslinearoperator(A)
     start, first = time.perf_counter(), np.zeros(A.shape[1]) if x0 is None else np.array(x0)
     dtype = np.result_type(operator.dtype, b.dtype, first.dtype, np.float64)
-    x, _, iterations, norm_r, norm_ar, norm_a, *_ = scipy_lsmr(
-        operator, b.astype(dtype), damp=damp, atol=rtol, btol=rtol / 4, conlim=0, maxiter=limit, x0=None if x0 is None else first
+    x, _, iterations, _, _, norm_a, *_ = scipy_lsmr(
+        operator, b.astype(dtype), damp=damp, atol=max(1e-4 * rtol, 1e-15), btol=rtol / 4, conlim=0, maxiter=limit, x0=None if x0 is None else first
     )
-    r = b - operator @ x
+    r = b - operator @ x  # SciPy's estimates are not taken on trust
     residual = float(np.linalg.norm(r))
     gradient = float(np.linalg.norm(operator.H @ r))
     if residual <= max(rtol * b_norm, nonnegative(atol, "atol")):

@@ -24,7 +24,7 @@ def minres(
     """Solve A x = b for a symmetric (Hermitian) A, definite or not, singular but consistent allowed.
 
     M must be symmetric positive definite. Converged is judged on ||b - A x||_2, not on the M-norm that the recurrence
-    minimises. A singular system with b outside the range ends INCONSISTENT with the least-squares x. Common arguments and
+    minimises. A singular system with b outside the range ends INCONSISTENT with a least-squares x. Common arguments and
     errors as in `cg`; b (n, k) is solved column by column.
 
     Holds 8 vectors (10 with M); an iteration is one product, one M and about 8 sweeps. Paige and Saunders, SIAM J. Numer.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .. import arrays
+from ..arrays import Space
 from ..operator import Diagonal, checked
 
 
@@ -50,28 +53,40 @@ class Jacobi:
 
 def diagonal_of(A: Any, given: Any = None) -> Any | None:
     """The diagonal of A (n,) in A's library, floating point; None if neither the caller nor A tells it."""
-    d = given if given is not None else A.diagonal() if callable(getattr(A, "diagonal", None)) else None
-    if d is None and arrays.namespace(A) is not None:
-        d = arrays.namespace(A).linalg.diagonal(A)  # type: ignore[union-attr]
+    d = given if given is not None else own_diagonal(A)
     if d is None:
         return None
-    if arrays.namespace(d) is None or tuple(d.shape) != (A.shape[0],):
+    xp = arrays.namespace(d)
+    if xp is None or tuple(d.shape) != (A.shape[0],):
         got = tuple(d.shape) if hasattr(d, "shape") else type(d).__name__
         raise ValueError(f"the diagonal of A {tuple(A.shape)} must be an array of shape ({A.shape[0]},); got {got}")
-    xp, name = arrays.namespace(d), arrays.dtype_name(d)
-    return arrays.detach(d) if name in arrays.REAL else xp.astype(d, getattr(xp, arrays.working_dtype(name)))  # type: ignore[union-attr]
+    space = Space(xp, arrays.working_dtype(arrays.dtype_name(d)), arrays.device(d), None)
+    return arrays.asarray(arrays.detach(d), space)
+
+
+def own_diagonal(A: Any) -> Any | None:
+    """What A says of its diagonal: a method `diagonal`, the entries of an array, or those of a torch sparse tensor."""
+    if callable(getattr(A, "to_sparse_coo", None)) and str(A.layout) != "torch.strided":
+        entries = A.to_sparse_coo().coalesce()
+        (rows, columns), values = entries.indices(), entries.values()
+        d = values.new_zeros(A.shape[0])
+        d[rows[rows == columns]] = values[rows == columns]
+        return d
+    if callable(getattr(A, "diagonal", None)):
+        return A.diagonal()
+    xp = arrays.namespace(A)
+    return None if xp is None else xp.linalg.diagonal(A)
 
 
 def reciprocal(d: Any) -> Any:
     """1 / d. ValueError naming the first row whose entry is zero or has no finite inverse; NaN and infinity pass through."""
     xp: Any = arrays.namespace(d)
-    tiny = float(xp.finfo(d.dtype).smallest_normal)
-    bad = xp.abs(d) < tiny
+    bad = xp.abs(d) < float(np.finfo(arrays.REAL[arrays.dtype_name(d)]).smallest_normal)
     if bool(xp.any(bad)):
-        row = int(xp.argmax(xp.astype(bad, xp.int8)))
+        row = int(np.flatnonzero(arrays.to_numpy(bad))[0])
         raise ValueError(
-            f"A has {complex(d[row]) if xp.isdtype(d.dtype, 'complex floating') else float(d[row])} on the diagonal in row {row}, "
-            "which has no inverse; reorder or scale A, or use a preconditioner that needs no diagonal (IncompleteLU, or M=None)"
+            f"A has {arrays.scalar(d[row])} on the diagonal in row {row}, which has no inverse; reorder or scale A, or use a "
+            "preconditioner that needs no diagonal (IncompleteLU, or M=None)"
         )
     return 1.0 / d
 
@@ -79,6 +94,6 @@ def reciprocal(d: Any) -> Any:
 def positive(d: Any) -> bool:
     """Whether every entry is real and positive."""
     xp: Any = arrays.namespace(d)
-    if not xp.isdtype(d.dtype, "complex floating"):
+    if not arrays.dtype_name(d).startswith("complex"):
         return bool(xp.all(d > 0))
     return bool(xp.all(xp.real(d) > 0)) and bool(xp.all(xp.imag(d) == 0))

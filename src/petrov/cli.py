@@ -1,1 +1,201 @@
-def main(): ...
+"""The command line: `petrov solve | bench | doctor`. Results go to stdout, messages to stderr.
+
+Exit codes: 0 solved, 1 not solved, 2 bad input, 130 interrupted. What a command needs is loaded when it runs, so that
+`petrov --help` loads no solver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+
+SOLVED, NOT_SOLVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+METHODS = ("auto", "cg", "flexible_cg", "minres", "gmres", "bicgstab", "lsmr", "direct")
+PRECONDITIONERS = ("auto", "none", "jacobi", "chebyshev", "ic", "ilu", "amg", "rs")
+SEED = 20_317
+
+EPILOG = """exit codes: 0 solved, 1 not solved (the best x is written all the same), 2 bad input, 130 interrupted"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. argparse's own errors leave by SystemExit(2)."""
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except KeyboardInterrupt:
+        say("interrupted; nothing was written")
+        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        say(f'{error}; if it is optional, pip install "petrov[bench]" brings it; `petrov doctor` lists what is missing')
+        return BAD_INPUT
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        say(str(error))
+        return BAD_INPUT
+    except MemoryError as error:
+        say(f"out of memory: {error}")
+        return BAD_INPUT
+
+
+def say(message: str) -> None:
+    print(f"petrov: {message}", file=sys.stderr)
+
+
+def part(name: str) -> Any:
+    """The package itself ('.') or one of its modules, loaded now."""
+    return importlib.import_module(name, __package__)
+
+
+# -- What can be asked -----------------------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="petrov", description="Solve linear systems, measure solvers, look at the installation.")
+    top.add_argument("--version", action="version", version=f"petrov {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    add_solve(commands.add_parser("solve", help="solve A x = b from files", epilog=EPILOG))
+    add_bench(commands.add_parser("bench", help="run a suite, or compare two runs"))
+    doctor = commands.add_parser("doctor", help="what is installed, what works, what is missing")
+    doctor.set_defaults(run=lambda arguments: part(".benchmarks.doctor").main())
+    return top
+
+
+def add_solve(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=solve)
+    add = command.add_argument
+    add("matrix", type=Path, metavar="A", help=".mtx, .mtx.gz, .npz (scipy.sparse.save_npz) or .npy")
+    add("--rhs", type=Path, metavar="FILE", help="b as .mtx, .mtx.gz or .npy (default: A times a random vector)")
+    add("--x0", type=Path, metavar="FILE", help="where to start, for example the --out of an interrupted solve")
+    add("--method", choices=METHODS, default="auto", help="default: chosen from what can be seen of A")
+    add("--precond", choices=PRECONDITIONERS, default="auto", help="amg and rs need PyAMG (default: chosen)")
+    add("--nullspace", choices=("constant",), help="solve a singular system off its constant null space")
+    add("--rtol", type=float, help="||b - A x|| <= rtol ||b|| (default: 1e-8, 1e-5 in single precision)")
+    add("--max-iterations", type=int, metavar="N", help="default: min(10 n, 10000)")
+    add("--time-limit", type=float, metavar="SECONDS")
+    add("--out", type=Path, metavar="x.npy", help="write x here; the best x also if it did not converge")
+    add("--report", type=Path, metavar="r.html", help='write a report; needs pip install "petrov[bench]"')
+
+
+def add_bench(command: argparse.ArgumentParser) -> None:
+    suites = command.add_subparsers(metavar="SUITE", required=True)
+    poisson = suites.add_parser("poisson", help="Poisson-like and real systems, petrov and its peers")
+    poisson.set_defaults(run=bench)
+    poisson.add_argument("--quick", action="store_true", help="small sizes, a few minutes")
+    poisson.add_argument("--size", type=int, nargs="+", metavar="N", help="cells along a side")
+    poisson.add_argument("--json", type=Path, metavar="FILE", help="keep the rows, and go on with an unfinished run")
+    poisson.add_argument("--html", type=Path, metavar="FILE", help="write the report")
+    compare = suites.add_parser("compare", help="two JSON files of earlier runs side by side")
+    compare.add_argument("old", type=Path)
+    compare.add_argument("new", type=Path)
+    compare.set_defaults(run=lambda arguments: part(".benchmarks.compare").main(arguments.old, arguments.new))
+
+
+# -- Commands --------------------------------------------------------------------------------------------------------------
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    runner = part(".benchmarks.runner")
+    return runner.main(
+        suite="poisson", quick=arguments.quick, sizes=arguments.size, json=arguments.json, html=arguments.html
+    )  # fmt: skip
+
+
+def solve(arguments: argparse.Namespace) -> int:
+    """Read, solve, print the line, write what was asked for; x and the report are written whatever the outcome."""
+    check_outputs(arguments)
+    petrov, files = part("."), part(".solvers.matrix_files")
+    A = files.read_matrix(arguments.matrix)
+    b, source = right_hand_side(A, arguments.rhs, files)
+    x0 = None if arguments.x0 is None else files.read_vector(arguments.x0)
+    try:
+        with progress(b, arguments.rtol) as callback:
+            result = petrov.solve(
+                A, b, method=arguments.method, M=arguments.precond, x0=x0, rtol=arguments.rtol,
+                max_iterations=arguments.max_iterations, time_limit=arguments.time_limit, callback=callback,
+                nullspace=arguments.nullspace,
+            )  # fmt: skip
+        print(result)
+        code = SOLVED
+    except (petrov.SolveError, petrov.SolveInterrupted) as error:
+        say(str(error))
+        result = error.result
+        code = NOT_SOLVED if isinstance(error, petrov.SolveError) else INTERRUPTED
+    write(arguments, A, b, source, result, code, files)
+    return code
+
+
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuse before the work what would fail after it, and outputs that are inputs."""
+    if arguments.out is not None and arguments.out.suffix != ".npy":
+        raise ValueError(f"--out {arguments.out}: x is written as .npy; give a name that ends in it")
+    inputs = {path.resolve() for path in (arguments.matrix, arguments.rhs) if path is not None}
+    outputs = {"--out": arguments.out, "--report": arguments.report}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if path.resolve() in inputs:
+            raise ValueError(f"{option} {path} is an input, which is never written to; give another name")
+        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            raise ValueError(f"{option} {path}: cannot be written; give the name of a file in an existing, writable folder")
+    if arguments.report is not None:
+        part(".benchmarks.solve_report").require_libraries()
+
+
+def right_hand_side(A: Any, path: Path | None, files: Any) -> tuple[Any, str]:
+    """b from its file, or A times a seeded random x, which is said; and where it came from."""
+    if path is not None:
+        return files.read_vector(path), str(path)
+    numpy = importlib.import_module("numpy")
+    source = f"A @ x, x standard normal from numpy.random.default_rng({SEED})"
+    say(f"no --rhs given: b = {source}")
+    return A @ numpy.random.default_rng(SEED).standard_normal(A.shape[1]), source
+
+
+@contextmanager
+def progress(b: Any, rtol: float | None) -> Iterator[Callable[[Any], None] | None]:
+    """A callback that shows iteration, residual and digits gained while stderr is a terminal, else None."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    size = float(abs(b).max(initial=0.0)) * math.sqrt(len(b))  # at least ||b||, of the worst column
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("setting up", total=None)
+        digits = -math.log10(rtol) if rtol and 0 < rtol < 1 else 8.0
+
+        def show(state: Any) -> None:
+            residual = float(state.residual.max()) if getattr(state.residual, "ndim", 0) else float(state.residual)
+            gained = math.log10(size / residual) if size > 0 and 0 < residual < math.inf else 0.0
+            described = f"iteration {state.iteration:,}, residual {residual:.2e}"
+            bar.update(task, description=described, total=digits, completed=max(0.0, min(gained, digits)))
+
+        yield show
+
+
+def write(arguments: argparse.Namespace, A: Any, b: Any, source: str, result: Any, code: int, files: Any) -> None:
+    """x and the report, where they were asked for and there is a result."""
+    asked = arguments.out is not None or arguments.report is not None
+    if result is None:
+        if asked:
+            say("there is no x yet: nothing was written")
+        return
+    kind = "x" if code == SOLVED else "the best x so far"
+    if arguments.out is not None:
+        files.write_vector(arguments.out, result.x)
+        say(f"{kind} is in {arguments.out}" + ("" if code == SOLVED else f"; --x0 {arguments.out} goes on from it"))
+    if arguments.report is not None:
+        entries = f"{A.nnz:,} entries" if hasattr(A, "nnz") else "dense"
+        facts = {"A": f"{arguments.matrix}: {A.shape[0]:,} x {A.shape[1]:,}, {entries}, {A.dtype}", "b": source}
+        part(".benchmarks.solve_report").write(result, b, arguments.report, title=arguments.matrix.name, facts=facts)
+        say(f"report: {arguments.report}")

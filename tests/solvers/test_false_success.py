@@ -6,6 +6,7 @@ PETROV_TEST_DATA where it is set.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,11 @@ import scipy.io
 import scipy.linalg
 import scipy.sparse as sp
 
-from petrov.solvers import bicgstab, cg, gmres, minres
+from petrov.solvers import Status, bicgstab, cg, gmres, minres
 from petrov.solvers.storage import Diagonal
 
 TOLERANCES = [(np.float64, (1e-4, 1e-6, 1e-8, 1e-12)), (np.float32, (1e-3, 1e-5))]
-CAP = 500  # iterations
+CAP = 2000  # iterations
 SHIPPED = Path(__file__).parents[1] / "data"
 OUTSIDE = os.environ.get("PETROV_TEST_DATA")
 # Neither matrix gives its capped method one success, with or without Jacobi: a table without successes would prove nothing.
@@ -90,13 +91,13 @@ GENERATED = {
     "definite, condition 1e13": lambda: spectrum(np.logspace(-13, 0, 80), 828),
     "jumps of 1e8": lambda: jumps(200, 1e8),
     "semidefinite, consistent": lambda: jumps(80, 10.0) - sp.diags_array(np.r_[1.0, np.zeros(78), 1.0]),
-    "indefinite": lambda: spectrum(np.r_[-np.logspace(-3, 1, 20), np.logspace(-4, 2, 40)], 182),
+    "indefinite": lambda: spectrum(np.r_[-np.logspace(-1, 1, 20), np.logspace(-2, 2, 40)], 182),
     "saddle point": lambda: saddle(60, 20, 845),
     "hermitian": lambda: hermitian(60, 904),
     "convection": lambda: tridiagonal(120, -1.9, 2.0, -0.1),
     "one row of 1e-12": lambda: scaled_rows(60, (0, 0)) * np.r_[np.ones(30), 1e-12, np.ones(29)][:, None],
     "rows from 1e-30 to 1e5": lambda: scaled_rows(60, (-30, 5)),
-    "random, not symmetric": lambda: np.random.default_rng(523).standard_normal((60, 60)),
+    "random, not symmetric": lambda: np.random.default_rng(523).standard_normal((36, 36)),
 }
 
 
@@ -162,7 +163,7 @@ def test_no_false_success_on_a_generated_matrix(name):
 def test_no_false_success_at_the_ends_of_the_range(name, exponent):
     A = GENERATED[name]()
     for method in suited(A):
-        b = made(A) * 10.0**exponent
+        b = made(A / abs(A).max()) * 10.0**exponent
         result = method(A, b, rtol=1e-8, max_iterations=CAP)
         assert not result.converged or relative(A, b, result.x) <= 1e-8
 
@@ -174,8 +175,9 @@ def test_the_table_is_as_large_as_promised():
 def test_the_judge_finds_a_false_success():
     A = tridiagonal(40)
 
-    def liar(A, b, *, rtol, **keywords):
-        return cg(A, b, rtol=1e4 * rtol, max_iterations=CAP)
+    def liar(A, b, *, M, rtol, max_iterations):
+        return replace(cg(A, b, M=M, rtol=rtol, max_iterations=1), status=Status.CONVERGED)
 
-    successes, false, _ = judge(A, made(A), (liar,))
+    successes, false, wild = judge(A, made(A), (liar,))
     assert len(false) == successes == 12
+    assert not wild

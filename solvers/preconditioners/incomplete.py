@@ -1,0 +1,280 @@
+"""Incomplete factorisations: Cholesky on the pattern of A, and LU with a drop tolerance."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import arrays
+from ..direct.sparse import compressed_columns, solve_as
+from ..operator import checked
+from ..storage import compact
+
+FIRST_SHIFT = 1e-3
+SMALLEST_PIVOT = 64 * float(np.finfo(np.float64).eps)  # of S A S, whose diagonal is 1
+ASYMMETRY = {"float64": 1e-12, "complex128": 1e-12, "float32": 1e-6, "complex64": 1e-6}  # max|A - A^H| / max|A|
+
+
+@dataclass(frozen=True, slots=True)
+class IncompleteCholesky:
+    """The recipe for M = (L D L^H)^-1 with L D L^H = A on the pattern of A: IC(0), for a Hermitian positive definite A.
+
+    Parameters
+    ----------
+    shift : float
+        A + shift * diag(A) is factorised. The factorisation always exists for M- and H-matrices, not for every positive
+        definite A: where a pivot is not positive, it is repeated with the shift 1e-3 (or twice the one given), doubled until
+        all pivots are (Manteuffel, Math. Comp. 34 (1980); doubling: Lin and More, SIAM J. Sci. Comput. 21 (1999)). The
+        operator returned tells the shift and the number of attempts.
+    max_shift : float
+        The largest shift tried; ValueError after it.
+
+    Notes
+    -----
+    A: stored, NumPy or SciPy (any format); real or complex. Factorised in double precision, kept in that of A; two sweeps
+    on one core, 1.4 products with A in time. Memory: both triangles, about one copy of A. ValueError if A is not
+    Hermitian, not finite or has a diagonal entry that is not positive; TypeError if its entries are not stored. Saad,
+    Iterative Methods for Sparse Linear Systems (2003), section 10.3.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from petrov.solvers.preconditioners import IncompleteCholesky
+    >>> A = sp.diags_array([[-1.0] * 3, [2.0] * 4, [-1.0] * 3], offsets=[-1, 0, 1])
+    >>> IncompleteCholesky()(A)
+    ic(0): 4 x 4, 3 entries below the diagonal, float64, shift 0 after 1 attempt, 160 bytes
+    """
+
+    shift: float = 0.0
+    max_shift: float = 100.0
+
+    name = "ic(0)"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.shift < math.inf:
+            raise ValueError(f"shift must be finite and >= 0; got {self.shift!r}")
+        if not self.shift <= self.max_shift < math.inf:
+            raise ValueError(f"max_shift must be finite and >= shift = {self.shift!r}; got {self.max_shift!r}")
+
+    def __call__(self, A: Any) -> IncompleteFactors:
+        from ..kernels import triangular as kernels
+
+        csr = rows_of(A)
+        dtype = csr.values.dtype
+        wide = arrays.WIDE[dtype.name]
+        seconds = kernels.compile_for(dtype.name, wide, csr.indices.dtype.name, csr.indptr.dtype.name)
+        starts, columns, lower, diagonal = lower_triangle(csr, wide)
+        scale = 1.0 / np.sqrt(diagonal)
+        factor, inverse = np.empty_like(lower), np.empty_like(diagonal)
+        shift, attempts = self.shift, 1
+        while (row := kernels.factorise(starts, columns, lower, scale, shift, SMALLEST_PIVOT, factor, inverse)) < len(diagonal):
+            following = max(2 * shift, FIRST_SHIFT)
+            if following > self.max_shift:
+                raise ValueError(
+                    f"ic(0) met a pivot that is not positive in row {row} with every shift up to {shift:g} (max_shift = "
+                    f"{self.max_shift:g}); raise max_shift, or use Jacobi, or minres or a direct solve if A is indefinite"
+                )
+            shift, attempts = following, attempts + 1
+        kernels.unscale(starts, columns, scale, factor, inverse)
+        upper_starts, upper_columns, upper = np.empty_like(starts), np.empty_like(columns), np.empty_like(factor)
+        kernels.adjoint(starts, columns, factor, upper_starts, upper_columns, upper)
+        factor, upper, inverse = factor.astype(dtype, copy=False), upper.astype(dtype, copy=False), inverse.astype(scale_type(dtype))
+        return IncompleteFactors(
+            starts, columns, factor, inverse, upper_starts, upper_columns, upper, shift, attempts, 0.0 if seconds is None else seconds
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IncompleteFactors:
+    """M = L^-H D^-1 L^-1: strict lower L and strict upper L^H by rows, `inverse` = 1 / D. `compile_seconds`: in the set-up."""
+
+    starts: np.ndarray
+    columns: np.ndarray
+    factor: np.ndarray
+    inverse: np.ndarray
+    upper_starts: np.ndarray
+    upper_columns: np.ndarray
+    upper: np.ndarray
+    shift: float
+    attempts: int
+    compile_seconds: float
+    linear: bool = True
+    spd: bool | None = True
+
+    name = "ic(0)"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (len(self.inverse), len(self.inverse))
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.factor.dtype
+
+    @property
+    def H(self) -> IncompleteFactors:
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        lower = (self.starts, self.columns, self.factor, self.inverse)
+        return sum(part.nbytes for part in (*lower, self.upper_starts, self.upper_columns, self.upper))
+
+    def __matmul__(self, r: Any) -> np.ndarray:
+        from ..kernels import triangular as kernels
+
+        # "W": the kernels are compiled for arrays that may be written to, and a read-only one would compile them again
+        r = np.require(r, np.result_type(self.factor, r), "CW")
+        x = np.empty_like(r)
+        sweep = kernels.solve if r.ndim == 1 else kernels.solve_block
+        lower, upper = (self.starts, self.columns, self.factor), (self.upper_starts, self.upper_columns, self.upper)
+        sweep(*lower, self.inverse, *upper, r, x)
+        return x
+
+    def __repr__(self) -> str:
+        n, times = self.shape[0], "attempt" if self.attempts == 1 else "attempts"
+        return (
+            f"{self.name}: {n} x {n}, {len(self.factor)} entries below the diagonal, {self.dtype}, shift {self.shift:g} after "
+            f"{self.attempts} {times}, {self.nbytes} bytes"
+        )
+
+
+def rows_of(A: Any) -> Any:
+    """A as a CSR view in canonical form. TypeError if its entries are not stored on the host."""
+    A = checked(A)
+    if isinstance(A, np.ndarray):
+        from scipy.sparse import csr_array
+
+        A = csr_array(A.astype(arrays.working_dtype(A.dtype.name), copy=False))
+    if not hasattr(A, "tocsr"):
+        raise TypeError(
+            f"ic(0) needs the entries of A in a NumPy array or a SciPy sparse matrix; got {type(A).__name__} from "
+            f"{arrays.library(A)}; use Chebyshev, which needs products alone"
+        )
+    return compact(A.tocsr())
+
+
+def lower_triangle(csr: Any, wide: str) -> tuple[np.ndarray, ...]:
+    """(starts, columns, entries) of the strict lower triangle and the diagonal; ValueError if A is not for ic(0)."""
+    from ..kernels import triangular as kernels
+
+    n = csr.shape[0]
+    largest = float(np.abs(csr.values).max(initial=0.0))
+    if not math.isfinite(largest):
+        raise ValueError("ic(0) needs finite entries; A holds NaN or infinity")
+    starts, diagonal = np.empty(n + 1, csr.indptr.dtype), np.zeros(n)
+    count = kernels.count_lower(csr.indptr, csr.indices, starts)
+    columns, lower = np.empty(count, csr.indices.dtype), np.empty(count, wide)
+    deviation = kernels.split(csr.indptr, csr.indices, csr.values, columns, lower, diagonal)
+    if deviation > ASYMMETRY[csr.values.dtype.name] * largest:
+        raise ValueError(
+            f"ic(0) needs a symmetric (Hermitian) A; got max|A - A^H| = {deviation:.3g} beside max|A| = {largest:.3g}; use IncompleteLU"
+        )
+    smallest = float(np.finfo(csr.values.dtype).smallest_normal)
+    bad = np.flatnonzero(~(diagonal >= smallest))
+    if len(bad):
+        raise ValueError(
+            f"ic(0) needs a positive diagonal; got {diagonal[bad[0]]:g} in row {bad[0]}, so A is not positive definite; use minres "
+            "with Jacobi, or a direct solve"
+        )
+    return starts, columns, lower, diagonal
+
+
+def scale_type(dtype: np.dtype) -> str:
+    """The real type of the same precision."""
+    return arrays.REAL[dtype.name]
+
+
+@dataclass(frozen=True, slots=True)
+class IncompleteLU:
+    """The recipe for M = (L U)^-1, an LU factorisation that drops small entries: SuperLU's, by way of SciPy; for any A.
+
+    Parameters
+    ----------
+    drop_tol : float
+        Entries below drop_tol times the largest of their column are dropped.
+    fill_factor : float
+        At most this many times the entries of A are kept, roughly.
+    ordering : str
+        "COLAMD", "MMD_AT_PLUS_A" (better where A's pattern is symmetric), "MMD_ATA" or "NATURAL".
+
+    Notes
+    -----
+    A: NumPy or SciPy (any format). M is linear, not symmetric for a symmetric A: for gmres and bicgstab, not cg. Raises
+    numpy.linalg.LinAlgError if the factor is singular, TypeError if the entries of A are not stored. Memory: `nnz` entries
+    of factors. Li and Shao, A supernodal approach to incomplete LU factorization with partial pivoting, ACM TOMS 37 (2011).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from petrov.solvers.preconditioners import IncompleteLU
+    >>> M = IncompleteLU()(np.array([[4.0, 1.0], [0.0, 2.0]]))
+    >>> M @ np.array([5.0, 2.0])
+    array([1., 1.])
+    """
+
+    drop_tol: float = 1e-4
+    fill_factor: float = 10.0
+    ordering: str = "COLAMD"
+
+    name = "ilu"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.drop_tol <= 1.0:
+            raise ValueError(f"drop_tol must be between 0 and 1; got {self.drop_tol!r}")
+        if not 1.0 <= self.fill_factor < math.inf:
+            raise ValueError(f"fill_factor must be at least 1; got {self.fill_factor!r}")
+        if self.ordering not in ("COLAMD", "MMD_AT_PLUS_A", "MMD_ATA", "NATURAL"):
+            raise ValueError(f"ordering must be COLAMD, MMD_AT_PLUS_A, MMD_ATA or NATURAL; got {self.ordering!r}")
+
+    def __call__(self, A: Any) -> IncompleteLUFactors:
+        from scipy.sparse.linalg import spilu
+
+        csc = compressed_columns(A, "IncompleteLU")
+        try:
+            lu = spilu(csc, drop_tol=self.drop_tol, fill_factor=self.fill_factor, permc_spec=self.ordering)
+        except RuntimeError as error:
+            raise np.linalg.LinAlgError(f"ilu met a singular factor ({error}); {self.advice()}") from error
+        factors = IncompleteLUFactors(lu, csc.shape, csc.dtype, csc.nnz)
+        if not np.isfinite(factors @ np.ones(csc.shape[0], csc.dtype)).all():
+            raise np.linalg.LinAlgError(f"ilu made a factor that is singular to rounding; {self.advice()}")
+        return factors
+
+    def advice(self) -> str:
+        return (
+            f"try a smaller drop_tol (now {self.drop_tol:g}) or a larger fill_factor (now {self.fill_factor:g}), or scale the "
+            "rows of A; if A is itself singular, pass nullspace= or use method='lsmr'"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IncompleteLUFactors:
+    """M = (L U)^-1 with SciPy's object for L, U and their permutations."""
+
+    lu: Any
+    shape: tuple[int, int]
+    dtype: np.dtype
+    entries: int
+    linear: bool = True
+    spd: bool | None = None
+    adjoint: bool = False
+
+    name = "ilu"
+
+    @property
+    def H(self) -> IncompleteLUFactors:
+        return IncompleteLUFactors(self.lu, self.shape, self.dtype, self.entries, adjoint=not self.adjoint)
+
+    @property
+    def nnz(self) -> int:
+        return self.lu.nnz
+
+    def __matmul__(self, r: Any) -> np.ndarray:
+        return solve_as(self.lu.solve, self.dtype, r, "H" if self.adjoint else "N")
+
+    def __repr__(self) -> str:
+        n, fill = self.shape[0], self.nnz / max(self.entries, 1)
+        return f"{self.name}: {n} x {n}, {self.nnz} entries in L and U ({fill:.1f} times A's), {self.dtype}"

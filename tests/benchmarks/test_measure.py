@@ -1,0 +1,163 @@
+"""A row is right before it is fast: false claims, failures, tightening and nullspaces."""
+
+import time
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from petrov.benchmarks import measure
+from petrov.benchmarks.document import FAILED, NOT_CONVERGED, OK, SKIPPED, WRONG
+from petrov.benchmarks.measure import model_system
+from petrov.benchmarks.records import EVERY, Method, Outcome, Problem, System, relative_residual
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("direct", OK, ""),
+        ("lie", WRONG, "claims success at 1e-08; true relative residual 1.0e+00"),
+        ("give up", NOT_CONVERGED, "after 360 iterations"),
+        ("explode", FAILED, "RuntimeError: boiler pressure"),
+    ],
+)
+def test_status_and_times_only_for_right_answers(name, status, words, problems, methods, settings):
+    problem = problems[0]
+    row = measure.measure(methods[name], problem, problem.make(), settings)
+    assert (row.status, row.rows) == (status, 36)
+    assert words in row.reason
+    assert (row.setup_seconds is not None) == (row.solve_seconds is not None) == (status == OK)
+    assert row.runs == (2 if status == OK else 0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_non_finite_answer_is_wrong(bad, problems, settings):
+    def poison(prepared, system, rtol, max_iterations, history):
+        return Outcome(np.full_like(system.b, bad), claims=True)
+
+    row = measure.measure(
+        Method("poison", "scipy", EVERY, lambda s: None, poison), problems[0], problems[0].make(), settings
+    )
+    assert (row.status, row.relative_residual) == (WRONG, None)
+
+
+@pytest.mark.parametrize("x", [np.zeros(35), np.zeros((36, 1))])
+def test_an_answer_of_another_shape_has_an_infinite_residual(x):
+    assert relative_residual(model_system("spd", 6), x) == np.inf
+
+
+def stops_early(factor):
+    """A solver whose recurrence believes it is `factor` times better than it is."""
+
+    def solve(prepared, system, rtol, max_iterations, history):
+        x = np.linalg.solve(system.A.toarray(), system.b)
+        return Outcome(x * (1 + 0.99 * factor * rtol), claims=True, iterations=3)
+
+    return solve
+
+
+@pytest.mark.parametrize(("factor", "status", "asked"), [(1, OK, 1e-8), (2.5, OK, 3e-9), (9, OK, 1e-9), (1e9, WRONG, 1e-12)])
+def test_a_recurrence_that_flatters_itself_is_tightened_until_true(factor, status, asked, problems, settings):
+    method = Method("flatterer", "scipy", EVERY, lambda s: None, stops_early(factor), tighten=True)
+    row = measure.measure(method, problems[0], problems[0].make(), settings)
+    assert row.status == status
+    assert row.asked_rtol == pytest.approx(asked)
+    untightened = measure.measure(replace(method, tighten=False), problems[0], problems[0].make(), settings)
+    assert untightened.status == (OK if factor == 1 else WRONG)
+
+
+def test_a_wrong_repeat_takes_the_times_away(problems, settings):
+    calls = []
+
+    def fickle(prepared, system, rtol, max_iterations, history):
+        calls.append(1)
+        x = np.linalg.solve(system.A.toarray(), system.b)
+        return Outcome(x if len(calls) < 3 else 0 * x, claims=True)
+
+    row = measure.measure(Method("fickle", "scipy", EVERY, lambda s: None, fickle), problems[0], problems[0].make(), settings)
+    assert (row.status, row.setup_seconds, row.runs) == (WRONG, None, 0)
+    assert "in a repeated run" in row.reason
+
+
+def test_setup_and_solve_are_told_apart_and_compilation_is_in_neither(problems, settings):
+    def setup(system):
+        time.sleep(0.02)
+        return np.linalg.solve(system.A.toarray(), system.b)
+
+    def solve(x, system, rtol, max_iterations, history):
+        time.sleep(0.05)
+        return Outcome(x, claims=True, setup_seconds=0.03, compile_seconds=0.01)
+
+    row = measure.measure(Method("sleeper", "petrov", EVERY, setup, solve), problems[0], problems[0].make(), settings)
+    assert 0.05 <= row.setup_seconds < 0.05 + 0.04
+    assert 0.01 <= row.solve_seconds < 0.01 + 0.04
+    assert row.fastest_seconds <= row.setup_seconds + row.solve_seconds <= row.slowest_seconds + 1e-3
+
+
+def test_a_long_run_is_not_repeated_unless_it_compiled_or_recorded(problems, settings, monkeypatch):
+    monkeypatch.setattr(measure, "LONG", 0.0)
+
+    def runs(problem, compiled):
+        calls = []
+
+        def solve(prepared, system, rtol, max_iterations, history):
+            calls.append(1)
+            return Outcome(np.linalg.solve(system.A.toarray(), system.b), claims=True, compile_seconds=compiled)
+
+        measure.measure(Method("m", "petrov", EVERY, lambda s: None, solve), problem, problem.make(), settings)
+        return len(calls)
+
+    assert (runs(problems[0], 0.0), runs(problems[0], 1e-9), runs(problems[1], 0.0)) == (1, 2, 2)
+
+
+def test_history_is_thinned_and_keeps_its_ends():
+    history = list(np.logspace(0, -9, 5000))
+    thin = measure.thinned(history)
+    assert len(thin) == measure.POINTS
+    assert thin[0] == [0, 1.0]
+    assert thin[-1] == [4999, pytest.approx(1e-9)]
+    assert measure.thinned([1.0, float("nan"), 0.5]) == [[0, 1.0], [2, 0.5]]
+
+
+def test_warnings_of_a_method_are_its_row_s(problems, settings):
+    def grumble(prepared, system, rtol, max_iterations, history):
+        warnings.warn("singular, maybe", RuntimeWarning, stacklevel=1)
+        return Outcome(np.linalg.solve(system.A.toarray(), system.b), claims=True)
+
+    row = measure.measure(Method("g", "scipy", EVERY, lambda s: None, grumble), problems[0], problems[0].make(), settings)
+    assert (row.status, row.warnings) == (OK, ["RuntimeWarning: singular, maybe"])
+
+
+def test_what_is_not_run_says_why(problems, methods, settings):
+    absent = replace(methods["direct"], needs="a_library_nobody_has")
+    row = measure.measure(absent, problems[0], problems[0].make(), settings)
+    assert (row.status, "petrov[bench]" in row.reason) == (SKIPPED, True)
+    limited = replace(methods["direct"], largest_3d=35)
+    in_3d = Problem("cube", "cube", "spd", problems[0].make, dim=3)
+    assert measure.measure(limited, in_3d, in_3d.make(), settings).status == SKIPPED
+    assert measure.measure(limited, problems[0], problems[0].make(), settings).status == OK
+
+
+def test_with_a_nullspace_only_the_projected_residual_counts():
+    system = model_system("semidefinite", 5)
+    x = np.linalg.pinv(system.A.toarray()) @ system.b
+    assert abs(system.b.sum()) > 0.1  # b is outside the range: the residual itself cannot vanish
+    assert relative_residual(system, x) < 1e-12
+    assert relative_residual(system, x + 7.0) < 1e-12
+    assert relative_residual(system._replace(nullspace=None), x) > 1e-2
+
+
+@pytest.mark.parametrize("kind", ["spd", "semidefinite", "indefinite", "general"])
+def test_the_warm_up_systems_are_of_their_kind(kind):
+    A = model_system(kind, 24).A.toarray()
+    symmetric = np.array_equal(A, A.T)
+    assert symmetric == (kind != "general")
+    if symmetric:
+        smallest = np.linalg.eigvalsh(A)[0]
+        assert {"spd": smallest > 1e-3, "semidefinite": abs(smallest) < 1e-12, "indefinite": smallest < -1e-2}[kind]
+
+
+def test_system_projects_b_off_its_nullspace():
+    system = System(np.eye(4), np.arange(4.0), np.full((4, 1), 0.5))
+    np.testing.assert_allclose(system.projected, np.arange(4.0) - 1.5, atol=1e-15)

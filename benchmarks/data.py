@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import io, sparse
@@ -19,7 +20,12 @@ def folders() -> list[Path]:
 
 
 def find(name: str) -> Path | None:
-    """The file of a matrix, or None when it is in neither folder."""
+    """The file of a matrix, or None when it is in neither folder.
+
+    >>> from petrov.benchmarks import data
+    >>> data.find("no_such_matrix") is None
+    True
+    """
     paths = (folder / f"{name}.mtx.gz" for folder in folders())
     return next((path for path in paths if path.is_file()), None)
 
@@ -28,11 +34,6 @@ def read(name: str) -> tuple[sparse.csr_array, np.ndarray]:
     """A (n, n) csr_array and b (n,): the right-hand side of the source program if it is there, else A x, x seeded normal.
 
     Raises FileNotFoundError, saying where the matrices are, when the file is missing.
-
-    >>> from petrov.benchmarks import data
-    >>> A, b = data.read("bcsstk01") if data.find("bcsstk01") else data.io.mmread(...)  # doctest: +SKIP
-    >>> A.shape  # doctest: +SKIP
-    (48, 48)
     """
     path = find(name)
     if path is None:
@@ -48,11 +49,18 @@ def read(name: str) -> tuple[sparse.csr_array, np.ndarray]:
     return A, A @ x
 
 
-def canonical(A: object) -> sparse.csr_array:
-    """A as a sorted csr_array with int32 indices and double precision: the one form that every method and peer is given."""
-    A = sparse.csr_array(A)
-    A = sparse.csr_array((A.data, A.indices.astype(np.int32), A.indptr.astype(np.int32)), shape=A.shape)
-    A = A.astype(np.result_type(A.dtype, np.float64))
-    A.sum_duplicates()
-    A.sort_indices()
-    return A
+def canonical(A: Any) -> sparse.csr_array:
+    """A as a sorted csr_array with int32 indices and double precision: the one form that every method and peer is given.
+
+    >>> import numpy as np
+    >>> from petrov.benchmarks.data import canonical
+    >>> A = canonical(np.eye(2, dtype=np.float32))
+    >>> A.dtype.name, A.indices.dtype.name
+    ('float64', 'int32')
+    """
+    B = sparse.csr_array(A)
+    values = B.data.astype(np.result_type(B.dtype, np.float64))
+    B = sparse.csr_array((values, B.indices.astype(np.int32), B.indptr.astype(np.int32)), shape=B.shape)
+    B.sum_duplicates()
+    B.sort_indices()
+    return B

@@ -90,7 +90,8 @@ def names_of(rows: Iterable[Row]) -> list[str]:
 
 def scaling(rows: Sequence[Row]) -> str | None:
     """Total seconds against rows for every family run at three sizes or more; None if there is none."""
-    timed, sizes = right(rows), {}
+    timed = right(rows)
+    sizes: dict[str, set[int | None]] = {}
     for row in timed:
         sizes.setdefault(row.family, set()).add(row.rows)
     families = [family for family, found in sizes.items() if len(found) >= 3 and family not in FILES]
@@ -149,7 +150,8 @@ def cell(axes: Any, x: int, y: int, row: Row, fastest: float) -> None:
     words = {"NOT CONVERGED": "no conv.", "WRONG": "WRONG", "FAILED": "failed", "SKIPPED": "skipped"}
     if row.status == OK and row.total_seconds:
         depth = max(0.0, 1.0 - math.log10(row.total_seconds / fastest) / 2.0)
-        face, text = colormaps["Greens"](0.05 + 0.8 * depth), seconds(row.total_seconds)
+        face: Any = colormaps["Greens"](0.05 + 0.8 * depth)
+        text = seconds(row.total_seconds)
         ink, weight = "white" if depth > 0.62 else "#1a1f24", "bold" if depth == 1.0 else "normal"
     else:
         face, text, weight = "#eceff2", words[row.status], "normal"

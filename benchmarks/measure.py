@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import os
+import sys
+import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,13 +59,32 @@ def measure(method: Method, problem: Problem, system: System, settings: Settings
     )  # fmt: skip
     if reason := reason_to_skip(method, problem, system):
         return replace(row, reason=reason)
-    with warnings.catch_warnings(record=True) as caught:
+    printed: list[str] = []
+    with warnings.catch_warnings(record=True) as caught, native_output(printed):
         warnings.simplefilter("always")
         try:
             row = judge_and_time(row, method, problem, system, settings)
         except Exception as error:  # whatever a method raises is its result here
             row = replace(row, status=FAILED, reason=f"{type(error).__name__}: {first_line(str(error))}")
-    return replace(row, warnings=sorted({f"{w.category.__name__}: {first_line(str(w.message))}" for w in caught}))
+    said = {f"{w.category.__name__}: {first_line(str(w.message))}" for w in caught}
+    return replace(row, warnings=sorted(said | {f"printed: {first_line(line)}" for line in printed}))
+
+
+@contextmanager
+def native_output(lines: list[str]) -> Iterator[None]:
+    """Collect what compiled code writes to the process's standard output meanwhile (PyAMG's interpolation does)."""
+    sys.stdout.flush()
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+            file.seek(0)
+            lines.extend(file.read().decode(errors="replace").splitlines())
 
 
 def reason_to_skip(method: Method, problem: Problem, system: System) -> str:

@@ -105,7 +105,8 @@ def pyamg_cg(
     """pyamg.krylov.cg with the V-cycle as M."""
     from pyamg import krylov
 
-    (A, M), b, norms = prepared, system.projected, []
+    (A, M), b = prepared, system.projected
+    norms: list[float] = []
     x, info = krylov.cg(A, b, tol=rtol, maxiter=max_iterations, M=M, residuals=norms)
     if history is not None:
         history.extend((np.array(norms) / np.linalg.norm(b)).tolist())

@@ -78,7 +78,8 @@ def run(
     result = start
     total = sum(problem.kind in method.kinds for problem in problems for method in methods)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    # No refreshing thread: it would take time from what is measured, and write while standard output is collected.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         bar = progress.add_task("benchmark", total=total)
         console.print(table.HEADER, style="bold")
         try:
@@ -87,8 +88,8 @@ def run(
                     result = replace(result, rows=(*result.rows, row))
                     if path is not None:
                         document.save(result, path)
-                console.print(table.line(row))
-                progress.update(bar, advance=weight, description=row.problem)
+                console.print(table.line(row), soft_wrap=True)
+                progress.update(bar, advance=weight, description=row.problem, refresh=True)
         except KeyboardInterrupt:
             kept = f"kept in {path}; run the same command to go on" if path is not None else "not kept: no file was named"
             console.print(f"interrupted after {len(result.rows)} rows, {kept}", style="yellow")

@@ -44,7 +44,7 @@ def line(row: Row) -> Text:
     return Text(
         f"{row.problem:<26} {row.method:<21} {seconds(row.setup_seconds):>9} {seconds(row.solve_seconds):>9} "
         f"{iterations:>6} {residual:>9}  {said}",
-        style=STYLES[row.status], no_wrap=True, overflow="ellipsis",
+        style=STYLES[row.status],
     )  # fmt: skip
 
 

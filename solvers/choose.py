@@ -7,7 +7,8 @@ the size of a separator, and its number of levels, the diameter); the constants 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .direct import factorize
@@ -28,6 +29,18 @@ PRECONDITIONERS = {
     "amg": lambda: PyAMG(kind="smoothed_aggregation"),
     "rs": lambda: PyAMG(kind="ruge_stuben"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Factorise:
+    """The recipe of a direct solve; spd=True is a promise that lets a sparse factorisation keep to the diagonal."""
+
+    spd: bool | None = None
+
+    name = "factorisation"
+
+    def __call__(self, A: Any) -> Any:
+        return factorize(A, spd=self.spd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +72,21 @@ def plans(facts: Facts, singular: bool) -> list[Plan]:
         return [Plan("gmres", None, f"{shape}: not symmetric by two sampled products"), Plan("bicgstab", None, "gmres failed")]
     if facts.form == "dense":
         iterative = [Plan("cg", Jacobi(), shape)] if facts.positive else [Plan("gmres", None, shape)]
-        factor = Plan("direct", direct_recipe(facts), f"{shape}: a factorisation is cheap and sure")
+        factor = Plan("direct", Factorise(), f"{shape}: a factorisation is cheap and sure")
         return [factor] if facts.n <= DENSE_LIMIT else [*iterative, factor]
     return sparse_plans(facts, shape, singular)
 
 
 def sparse_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
+    """Iterate or factorise, whichever is estimated to be quicker, with the other to fall back on."""
     seconds = direct_seconds(facts)
-    factor = Plan("direct", direct_recipe(facts), f"{shape}: a factorisation (about {seconds:.2g} s) is cheap and sure")
-    if seconds <= DIRECT_AT_ONCE:
-        return [factor, *iterative_plans(facts, shape, singular)[:1]]
+    factors = [Plan("direct", Factorise(), f"{shape}: a factorisation (about {seconds:.2g} s) is cheap and sure")]
+    if facts.positive and facts.dominant and not singular:  # definite for certain, so no pivoting is needed
+        factors = [replace(factors[0], M=Factorise(spd=True))]
     tries = iterative_plans(facts, shape, singular)
-    if facts.positive and seconds < iterative_seconds(facts):
-        return [factor, *tries]
-    return [*tries, factor] if seconds <= DIRECT_LIMIT else tries
+    if seconds <= DIRECT_AT_ONCE or (facts.positive and seconds < iterative_seconds(facts)):
+        return [*factors, *tries]
+    return [*tries, *factors] if seconds <= DIRECT_LIMIT else tries
 
 
 def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
@@ -86,7 +100,8 @@ def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
         return [Plan("minres", None, f"{shape}: too large to factorise at once")]
     if singular:
         return [Plan("gmres", None, shape)]
-    return [Plan("gmres", IncompleteLU(), f"{shape}: too large to factorise at once"), Plan("bicgstab", IncompleteLU(), "gmres failed")]
+    why = f"{shape}: too large to factorise at once"
+    return [Plan("gmres", IncompleteLU(), why), Plan("bicgstab", IncompleteLU(), "gmres failed")]
 
 
 def describe(facts: Facts) -> str:
@@ -101,8 +116,6 @@ def describe(facts: Facts) -> str:
 
 def direct_seconds(facts: Facts) -> float:
     """Factorising the top separator, a dense block of its width, and a logarithm of passes over the rest."""
-    import math
-
     factor = 1.0 if facts.positive else 2.0
     return factor * (20.0 * facts.width**3 + 60.0 * facts.entries * math.log2(facts.n + 2)) / 1e9
 
@@ -110,8 +123,3 @@ def direct_seconds(facts: Facts) -> float:
 def iterative_seconds(facts: Facts) -> float:
     """Conjugate gradients with IC(0): iterations grow with the diameter of the mesh, an iteration with the entries."""
     return 0.5 * facts.depth * 8e-9 * facts.entries + 1e-3
-
-
-def direct_recipe(facts: Facts) -> Any:
-    """The factorisation as a recipe; a positive diagonal lets it keep to the diagonal when it pivots."""
-    return lambda A: factorize(A, spd=facts.positive or None)

@@ -100,8 +100,8 @@ def from_products(A: Any, seed: int) -> Facts:
     Ay, Az = (apply_like(A, v) for v in (y, z))
     scale = np.linalg.norm(y) * np.linalg.norm(Az) + np.linalg.norm(z) * np.linalg.norm(Ay)
     asymmetry = float(abs(np.vdot(y, Az) - np.conj(np.vdot(z, Ay))) / scale) if np.isfinite(scale) and scale > 0 else 0.0
-    tolerance = 100 * np.finfo(name).eps
-    return Facts(n, "operator", name, symmetric=asymmetry <= tolerance, asymmetry=asymmetry, products=2)
+    tolerance = 100 * float(np.finfo(name).eps)
+    return Facts(n, "operator", name, symmetric=bool(asymmetry <= tolerance), asymmetry=asymmetry, products=2)
 
 
 def apply_like(A: Any, v: np.ndarray) -> np.ndarray:
@@ -124,17 +124,17 @@ def levels(matrix: Any) -> tuple[int, int]:
     """(largest level, number of levels) of a breadth-first search from the end of another one, over the first component."""
     from scipy.sparse.csgraph import breadth_first_order
 
+    pattern = type(matrix)((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
     start = 0
     for _ in range(2):
-        order, parent = breadth_first_order(matrix, start, directed=False)
+        order, parent = breadth_first_order(pattern, start, directed=False)
         start = int(order[-1])
     # A level ends where the parents of the next one begin: the position of a node's parent never decreases.
-    position = np.empty(matrix.shape[0], np.int64)
+    position = np.zeros(matrix.shape[0], np.int64)
     position[order] = np.arange(len(order))
     parents = position[parent[order[1:]]]
-    width, depth, low, high = 1, 1, 0, 1
+    width, depth, high = 1, 1, 1
     while high < len(order):
         end = 1 + int(np.searchsorted(parents, high))
-        width, depth, low, high = max(width, end - high), depth + 1, high, end
-    del low
+        width, depth, high = max(width, end - high), depth + 1, end
     return width, depth

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from . import arrays
-from .choose import Plan, describe, direct_recipe, named, plans
-from .direct import direct
-from .eliminate import Elimination, eliminate
+from .choose import Factorise, Plan, describe, named, plans
+from .direct.refinement import direct
+from .eliminate import eliminate
 from .krylov import bicgstab, cg, flexible_cg, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
 from .operator import checked, name_of
@@ -22,6 +22,7 @@ from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
 from .storage import compact
 from .system import nonnegative, preconditioner, right_hand_side
+from .transform import Transform
 
 METHODS: dict[str, Callable[..., SolveResult]] = {
     "cg": cg, "flexible_cg": flexible_cg, "minres": minres, "gmres": gmres, "bicgstab": bicgstab, "direct": direct,
@@ -59,14 +60,14 @@ class Solver:
         self.original = compact(A) if not arrays.is_numpy_matrix(A) else np.asarray(A)
         checked(self.original)
         nullspace, self.near_nullspace = self.arguments
-        self.sign = 1.0
-        self.elimination: Elimination | None = None if nullspace is not None else eliminate(self.original)
-        inner = self.original if self.elimination is None else self.elimination.interior
+        elimination = None if nullspace is not None else eliminate(self.original)
+        inner, sign = self.original if elimination is None else elimination.interior, 1.0
         self.facts: Facts = recognise(inner, self.seed)
         if self.facts.symmetric and self.facts.definite == -1 and self.facts.form in ("sparse", "dense"):
-            self.sign, inner = -1.0, compact(-inner.tocsr()) if self.facts.form == "sparse" else -inner
+            sign, inner = -1.0, compact(-inner.tocsr()) if self.facts.form == "sparse" else -inner
             self.facts = replace(self.facts, definite=1)
         self.nullspace: Nullspace | None = None if nullspace is None else basis(nullspace, inner, self.facts.symmetric)
+        self.transform = Transform(self.original, elimination, self.nullspace, sign)
         self.A = inner
         self.ready: dict[int, Any] = {}
         self.plans = self.make_plans()
@@ -80,7 +81,7 @@ class Solver:
         if self.method == "auto":
             return [Plan(self.method_for(self.M), self.M, f"{describe(self.facts)}; M was given")]
         if self.method == "direct":
-            return [Plan("direct", direct_recipe(self.facts), "asked for")]
+            return [Plan("direct", Factorise() if isinstance(self.M, str) or self.M is None else self.M, "asked for")]
         if isinstance(self.M, str):
             suited = [plan for plan in plans(self.facts, self.nullspace is not None) if plan.method == self.method]
             return [replace(suited[0], why=f"{self.method} asked for")] if suited else [Plan(self.method, None, "asked for")]
@@ -120,9 +121,21 @@ class Solver:
         reachable(rtol, atol, b, space)
         if (refusal := self.refusal(b)) is not None:
             return refusal
-        if self.elimination is None and self.nullspace is None and self.sign == 1.0:
+        transform = self.transform
+        if transform.trivial:
             return self.climb(b, rtol=rtol, atol=atol, x0=x0, **keywords)
-        return self.transformed(b, space, rtol=rtol, atol=atol, x0=x0, **keywords)
+        inner = transform.forward(b, x0, rtol, atol, space)
+        if (callback := keywords.get("callback")) is not None:
+            keywords["callback"] = lambda state: callback(
+                State(state.iteration, state.residual, lambda: transform.restore(inner, state.x))
+            )
+        try:
+            result = self.climb(inner.b, rtol=inner.rtol, atol=inner.atol, x0=inner.x0, **keywords)
+        except SolveInterrupted as stopped:
+            assert stopped.result is not None
+            result = transform.restate(inner, stopped.result, b, rtol, atol, space)
+            raise SolveInterrupted(str(result), result) from None
+        return transform.restate(inner, result, b, rtol, atol, space)
 
     def refusal(self, b: Any) -> SolveResult | None:
         """What can be told without a solve: a method that needs symmetry, a row of zeros that b contradicts."""
@@ -130,7 +143,7 @@ class Solver:
         if self.method in SYMMETRIC_ONLY and facts.symmetric is False:
             detail = f"max|A - A^H| = {facts.asymmetry:.1e} max|A|" if facts.form != "operator" else "by two sampled products"
             return failed(b, self.method, Status.NOT_SYMMETRIC, f"{self.method} was asked for, but A is not symmetric ({detail})")
-        if facts.empty_row is not None and self.nullspace is None and self.elimination is None and np.any(b[facts.empty_row]):
+        if facts.empty_row is not None and self.transform.trivial and np.any(b[facts.empty_row]):
             return failed(b, self.method, Status.INCONSISTENT, f"row {facts.empty_row} of A is zero but b is not there")
         return None
 
@@ -166,84 +179,24 @@ class Solver:
             return failed(b, plan.method, Status.BREAKDOWN, f"setting up {name_of(plan.M)} failed: {error}")
         setup = time.perf_counter() - start if new else 0.0
         A = self.A if self.nullspace is None else Projected(self.A, self.nullspace)
+        keywords = {**keywords, "M": M}
         if plan.method == "direct":
-            keywords = {**keywords, "max_iterations": None, "M": M}
-        else:
-            keywords = {**keywords, "M": M}
+            keywords["max_iterations"] = None  # of corrections, not of iterations
         return replace(METHODS[plan.method](A, b, **keywords), setup_seconds=setup)
 
     def set_up(self, index: int, M: Any) -> Any:
         """The applied preconditioner of a plan, made once."""
         if index not in self.ready:
             if self.near_nullspace is not None and hasattr(M, "bind"):
-                near = self.near_nullspace if self.elimination is None else self.near_nullspace[self.elimination.free]
+                near = self.near_nullspace if self.transform.elimination is None else self.near_nullspace[self.transform.elimination.free]
                 M = M.bind(near_nullspace=near)
-            if self.nullspace is not None and self.plans_direct(index):
+            if self.nullspace is not None and isinstance(M, Factorise):
                 M = bordered_factor(self.A, self.nullspace)
             M = preconditioner(M, self.A)
             if M is not None and self.nullspace is not None:
                 M = ProjectedPreconditioner(M, self.nullspace)
             self.ready[index] = M
         return self.ready[index]
-
-    def plans_direct(self, index: int) -> bool:
-        return index < len(getattr(self, "plans", ())) and self.plans[index].method == "direct"
-
-    def transformed(self, b: Any, space: Any, *, rtol: Any, atol: float, x0: Any, **keywords: Any) -> SolveResult:
-        """Solve the system that is left after elimination, change of sign or projection; report about the original one."""
-        callback = keywords.pop("callback", None)
-        known, inner, guess = None, b, x0
-        inconsistency = 0.0
-        if self.elimination is not None:
-            known, inner = self.elimination.reduce(b)
-            guess = None if x0 is None else np.asarray(x0)[self.elimination.free]
-        if self.nullspace is not None:
-            inner = self.nullspace.off_range(b)
-            size = np.linalg.norm(b)
-            inconsistency = float(np.linalg.norm(b - inner) / size) if size > 0 else 0.0
-        inner = self.sign * inner
-        restore = self.restorer(known)
-        if callback is not None:
-            keywords["callback"] = lambda state: callback(State(state.iteration, state.residual, lambda: restore(state.x)))
-        target = self.inner_atol(b, inner, rtol, atol, space)
-        try:
-            result = self.climb(inner, rtol=0.0 if self.elimination is not None else rtol, atol=target, x0=guess, **keywords)
-        except SolveInterrupted as stopped:
-            result = self.original_terms(stopped.result, restore, b, inner, rtol, inconsistency)
-            raise SolveInterrupted(str(result), result) from None
-        return self.original_terms(result, restore, b, inner, rtol, inconsistency)
-
-    def inner_atol(self, b: Any, inner: Any, rtol: Any, atol: float, space: Any) -> Any:
-        """The limit of the original system, which the reduced one must meet: the eliminated rows have no residual."""
-        if self.elimination is None:
-            return atol
-        relative = (1e-8 if space.real == "float64" else 1e-5) if rtol is None else rtol
-        return max(float(np.min(arrays.norm(b, space))) * relative, atol)
-
-    def restorer(self, known: Any) -> Callable[[Any], Any]:
-        def restore(x: Any) -> Any:
-            if self.nullspace is not None:
-                x = self.nullspace.off_kernel(x)
-            return x if self.elimination is None else self.elimination.expand(known, x)
-
-        return restore
-
-    def original_terms(self, result: Any, restore: Any, b: Any, inner: Any, rtol: Any, inconsistency: float) -> SolveResult:
-        """The record of the inner solve, restated for the system the user gave."""
-        x = restore(result.x)
-        said = []
-        if self.elimination is not None:
-            said.append(f"{len(self.elimination.fixed)} rows that fix one unknown eliminated")
-        if self.sign < 0:
-            said.append("A is negative definite by its diagonal: solved as -A x = -b")
-        if self.nullspace is not None:
-            said.append(f"null space of dimension {self.nullspace.right.shape[1]} projected out")
-        size = np.linalg.norm(b if self.nullspace is None else inner, axis=0)
-        relative = np.divide(result.residual, size, out=np.zeros_like(np.asarray(result.residual, float)), where=size > 0)
-        return replace(
-            result, x=x, inconsistency=inconsistency, rtol=result.rtol if rtol is None and self.elimination is None else (rtol or 1e-8),
-            relative_residual=relative if b.ndim == 2 else float(relative), reason="; ".join([*said, result.reason]),
-        )  # fmt: skip
 
     def __repr__(self) -> str:
         first = self.plans[0]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import arrays
-from .kernels import verbs
+from .kernels import reference, verbs
 from .operator import largest_entry, name_of
 from .result import SolveInterrupted, SolveResult, Status, worst
 from .system import System, times
@@ -56,9 +56,9 @@ class Run:
     has fallen tenfold.
     """
 
-    def __init__(self, method: str, problem: System):
+    def __init__(self, method: str, problem: System, *, compiled: bool = False):
         self.method, self.problem, self.space = method, problem, problem.space
-        self.verbs = verbs(problem.A, problem.space)
+        self.verbs = verbs(problem.A, problem.space) if compiled else reference
         k = 1 if self.space.columns is None else self.space.columns
         self.statuses: list[Status | None] = [None] * k  # final, one a column
         self.pending: list[Status | None] = [None] * k  # seen by the recurrence, judged with the true residual

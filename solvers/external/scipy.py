@@ -24,7 +24,7 @@ from .. import arrays, krylov
 from ..operator import checked
 from ..result import SolveResult, Status
 from ..stopping import State
-from ..system import nonnegative, preconditioner, right_hand_side, vector
+from ..system import initial_guess, nonnegative, preconditioner, right_hand_side
 
 LOOSEST = 1e200  # stands for an infinite tolerance, which SciPy allows
 LEGACY = (
@@ -61,15 +61,8 @@ def cg(
     info : int
         0 if converged, else the number of iterations made, at least 1.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not part of a linear system: a shape that does not fit, a dtype without numbers, a negative
-        tolerance.
-
-    Notes
-    -----
-    Memory, cost and source are those of petrov.solvers.cg, whose SolveResult also says why a solve ended.
+    Raises TypeError or ValueError if an argument is not part of a linear system: a shape that does not fit, no numbers, a
+    negative tolerance. Memory, cost and source are those of petrov.solvers.cg, whose SolveResult also says why a solve ended.
 
     Examples
     --------
@@ -129,8 +122,7 @@ def gmres(
     problem = translated(A, b, x0, M, rtol, atol)
     restart = min(20 if restart is None else operator.index(restart), max(len(problem["b"]), 1))
     steps = 1 if callback is not None and kind == "legacy" else restart  # that maxiter counts as one
-    result = cycles(problem, restart, steps * limit(maxiter, problem, 10), kind, callback)
-    return pair(result, steps)
+    return pair(cycles(problem, restart, steps * limit(maxiter, problem, 10), kind, callback), steps)
 
 
 def minres(
@@ -170,7 +162,7 @@ def translated(A: Any, b: Any, x0: Any, M: Any, rtol: Any, atol: Any) -> dict[st
     """SciPy's arguments as keywords of petrov's methods; b (n,) in the working precision."""
     psolve, A = getattr(A, "psolve", None), with_matmul(A)
     checked(A)
-    b = right_hand_side(A, b)[0]
+    b, space = right_hand_side(A, b)
     if b.ndim == 2 and b.shape[1] != 1:
         raise ValueError(f"b must have shape (n,) or (n, 1) with n = {A.shape[0]}; got {b.shape}; petrov.solvers takes (n, k)")
     b = b.reshape(-1)
@@ -180,12 +172,10 @@ def translated(A: Any, b: Any, x0: Any, M: Any, rtol: Any, atol: Any) -> dict[st
             raise ValueError(f"x0 must be an array, None or 'Mb' (start from M @ b); got {x0!r}")
         x0 = b if M is None else M @ b
     if x0 is not None:
-        x0 = vector(x0, "x0", np)
-        x0 = x0.reshape(-1) if tuple(x0.shape) == (b.shape[0], 1) else x0
+        x0 = initial_guess(np.reshape(x0, -1) if np.shape(x0) == (len(b), 1) else x0, b, space)
         x0 = x0 if np.any(x0) else None  # a zero start costs no product
-    loose = math.inf in (rtol, atol)
-    atol = 0.0 if atol == math.inf else nonnegative(atol, "atol")
-    rtol = LOOSEST if loose else min(nonnegative(rtol, "rtol"), LOOSEST)
+    rtol, atol = (math.inf if value == math.inf else nonnegative(value, name) for name, value in (("rtol", rtol), ("atol", atol)))
+    rtol, atol = (rtol, atol) if max(rtol, atol) <= LOOSEST else (LOOSEST, 0.0)
     return {"A": A, "b": b, "x0": x0, "M": M, "rtol": rtol, "atol": atol}
 
 
@@ -207,20 +197,18 @@ def with_matmul(A: Any) -> Any:
     """A if it has @, else the LinearOperator of its shape and matvec; petrov refuses what is neither."""
     from scipy.sparse.linalg import aslinearoperator
 
-    if arrays.is_numpy_matrix(A):
-        return np.asarray(A)
     bare = hasattr(A, "matvec") and hasattr(A, "shape") and not hasattr(type(A), "__matmul__")
-    return aslinearoperator(A) if bare else A
+    return aslinearoperator(A) if bare else np.asarray(A) if arrays.is_numpy_matrix(A) else A
 
 
 def limit(maxiter: Any, problem: dict[str, Any], factor: int) -> int:
     """maxiter, by default factor * n."""
     if maxiter is None:
         return factor * len(problem["b"])
-    if not isinstance(maxiter, numbers.Integral) or maxiter < 0:
-        kind = ValueError if isinstance(maxiter, numbers.Integral) else TypeError
-        raise kind(f"maxiter must be an integer >= 0, or None for {factor} n; got {maxiter!r}")
-    return int(maxiter)
+    if isinstance(maxiter, numbers.Integral) and maxiter >= 0:
+        return int(maxiter)
+    kind = ValueError if isinstance(maxiter, numbers.Integral) else TypeError
+    raise kind(f"maxiter must be an integer >= 0, or None for {factor} n; got {maxiter!r}")
 
 
 def pair(result: SolveResult, steps: int = 1) -> tuple[np.ndarray, int]:

@@ -66,7 +66,7 @@ def cg(
     problem = system(
         A, b, M=M, x0=x0, rtol=rtol, atol=atol, max_iterations=max_iterations, time_limit=time_limit, callback=callback
     )  # fmt: skip
-    return drive(Run("cg", problem), iterate)
+    return drive(Run("cg", problem, compiled=True), iterate)
 
 
 def iterate(run: Run) -> Any:

@@ -39,12 +39,12 @@ def flexible_cg(
     problem = system(
         A, b, M=M, x0=x0, rtol=rtol, atol=atol, max_iterations=max_iterations, time_limit=time_limit, callback=callback
     )  # fmt: skip
-    return drive(Run("flexible_cg", problem), lambda run: iterate(run, memory))
+    return drive(Run("flexible_cg", problem, compiled=True), lambda run: iterate(run, memory))
 
 
 def iterate(run: Run, memory: int) -> Any:
     A, M, space, verbs = run.problem.A, run.problem.M, run.space, run.verbs
-    x = run.start()
+    x, run.compile_seconds = run.start(), verbs.compile_for(A, None, space)
     while (r := run.restart(x)) is not None:
         directions: deque[tuple[Any, Any, Any]] = deque(maxlen=memory)
         while True:

@@ -80,17 +80,21 @@ class Chebyshev:
         A = checked(A)
         d = diagonal_of(A, self.diagonal)
         if d is not None and not positive(d):
-            raise ValueError(f"{self.name} needs a positive definite A; its diagonal is not positive; use IncompleteLU with gmres")
+            raise ValueError(
+                f"{self.name} needs a positive definite A, but its diagonal is not positive; use IncompleteLU with gmres"
+            )
         inverse = None if d is None else reciprocal(d)
         ritz = ritz_values(A, d, self.steps, self.seed)
         least, largest = float(ritz[0]), float(ritz[-1])
         if not least > -1e-4 * largest or not math.isfinite(largest):
             raise ValueError(
-                f"{self.name} needs a positive definite A, but D^-1 A has values from {least:.3g} to {largest:.3g}; use M=None or "
-                "Jacobi with minres, or IncompleteLU with gmres"
+                f"{self.name} needs a positive definite A, but D^-1 A has values from {least:.3g} to {largest:.3g}; "
+                "use M=None or Jacobi with minres, or IncompleteLU with gmres"
             )
         if self.eig_max is not None and self.eig_max < largest * (1 - 1e-6):
-            raise ValueError(f"eig_max must bound the eigenvalues of D^-1 A; got {self.eig_max:.6g}, but one is at least {largest:.6g}")
+            raise ValueError(
+                f"eig_max must bound the eigenvalues of D^-1 A; got {self.eig_max:.6g}, but one is at least {largest:.6g}"
+            )
         high = self.eig_max or min(SAFETY * largest, row_bound(A, inverse))
         return Polynomial(A, inverse, int(self.degree), self.lower * high, float(high))
 
@@ -147,8 +151,8 @@ class Polynomial:
     def __repr__(self) -> str:
         scaled = "unscaled" if self.inverse is None else "scaled by the diagonal"
         return (
-            f"{self.name}: {self.shape[0]} x {self.shape[1]}, {scaled}, spectrum taken to be in [{self.low:.3g}, {self.high:.3g}], "
-            f"{self.degree} products"
+            f"{self.name}: {self.shape[0]} x {self.shape[1]}, {scaled}, spectrum taken to be in "
+            f"[{self.low:.3g}, {self.high:.3g}], {self.degree} products"
         )
 
 

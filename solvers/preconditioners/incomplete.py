@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import arrays
-from ..direct.sparse import compressed_columns, solve_as
+from ..direct.sparse import Factorization, compressed_columns
 from ..operator import checked
 from ..storage import compact
 
@@ -45,7 +45,7 @@ class IncompleteCholesky:
     >>> from petrov.solvers.preconditioners import IncompleteCholesky
     >>> A = sp.diags_array([[-1.0] * 3, [2.0] * 4, [-1.0] * 3], offsets=[-1, 0, 1])
     >>> IncompleteCholesky()(A)
-    ic(0): 4 x 4, 3 entries below the diagonal, float64, shift 0 after 1 attempt, 160 bytes
+    ic(0): 4 x 4, 3 entries below the diagonal, float64, shift 0 after 1 attempt, 144 bytes
     """
 
     shift: float = 0.0
@@ -81,10 +81,9 @@ class IncompleteCholesky:
         kernels.unscale(starts, columns, scale, factor, inverse)
         upper_starts, upper_columns, upper = np.empty_like(starts), np.empty_like(columns), np.empty_like(factor)
         kernels.adjoint(starts, columns, factor, upper_starts, upper_columns, upper)
-        factor, upper, inverse = factor.astype(dtype, copy=False), upper.astype(dtype, copy=False), inverse.astype(scale_type(dtype))
-        return IncompleteFactors(
-            starts, columns, factor, inverse, upper_starts, upper_columns, upper, shift, attempts, 0.0 if seconds is None else seconds
-        )
+        factor, upper = factor.astype(dtype, copy=False), upper.astype(dtype, copy=False)
+        inverse = inverse.astype(arrays.REAL[dtype.name], copy=False)
+        return IncompleteFactors(starts, columns, factor, inverse, upper_starts, upper_columns, upper, shift, attempts, seconds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,21 +170,17 @@ def lower_triangle(csr: Any, wide: str) -> tuple[np.ndarray, ...]:
     deviation = kernels.split(csr.indptr, csr.indices, csr.values, columns, lower, diagonal)
     if deviation > ASYMMETRY[csr.values.dtype.name] * largest:
         raise ValueError(
-            f"ic(0) needs a symmetric (Hermitian) A; got max|A - A^H| = {deviation:.3g} beside max|A| = {largest:.3g}; use IncompleteLU"
+            f"ic(0) needs a symmetric (Hermitian) A; got max|A - A^H| = {deviation:.3g} beside max|A| = {largest:.3g}; "
+            "use IncompleteLU"
         )
     smallest = float(np.finfo(csr.values.dtype).smallest_normal)
     bad = np.flatnonzero(~(diagonal >= smallest))
     if len(bad):
         raise ValueError(
-            f"ic(0) needs a positive diagonal; got {diagonal[bad[0]]:g} in row {bad[0]}, so A is not positive definite; use minres "
-            "with Jacobi, or a direct solve"
+            f"ic(0) needs a positive diagonal; got {diagonal[bad[0]]:g} in row {bad[0]}, so A is not positive definite; "
+            "use minres or a direct solve"
         )
     return starts, columns, lower, diagonal
-
-
-def scale_type(dtype: np.dtype) -> str:
-    """The real type of the same precision."""
-    return arrays.REAL[dtype.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +199,9 @@ class IncompleteLU:
     Notes
     -----
     A: NumPy or SciPy (any format). M is linear, not symmetric for a symmetric A: for gmres and bicgstab, not cg. Raises
-    numpy.linalg.LinAlgError if the factor is singular, TypeError if the entries of A are not stored. Memory: `nnz` entries
-    of factors. Li and Shao, A supernodal approach to incomplete LU factorization with partial pivoting, ACM TOMS 37 (2011).
+    numpy.linalg.LinAlgError if the factor is singular, TypeError if the entries of A are not stored. Factorised and kept in
+    double precision; M prints its size. Li and Shao, A supernodal approach to incomplete LU factorization with partial
+    pivoting, ACM TOMS 37 (2011).
 
     Examples
     --------
@@ -230,51 +226,20 @@ class IncompleteLU:
         if self.ordering not in ("COLAMD", "MMD_AT_PLUS_A", "MMD_ATA", "NATURAL"):
             raise ValueError(f"ordering must be COLAMD, MMD_AT_PLUS_A, MMD_ATA or NATURAL; got {self.ordering!r}")
 
-    def __call__(self, A: Any) -> IncompleteLUFactors:
+    def __call__(self, A: Any) -> Factorization:
         from scipy.sparse.linalg import spilu
 
-        csc = compressed_columns(A, "IncompleteLU")
+        csc, dtype = compressed_columns(A, "IncompleteLU")
         try:
             lu = spilu(csc, drop_tol=self.drop_tol, fill_factor=self.fill_factor, permc_spec=self.ordering)
         except RuntimeError as error:
             raise np.linalg.LinAlgError(f"ilu met a singular factor ({error}); {self.advice()}") from error
-        factors = IncompleteLUFactors(lu, csc.shape, csc.dtype, csc.nnz)
-        if not np.isfinite(factors @ np.ones(csc.shape[0], csc.dtype)).all():
+        if not np.isfinite(lu.solve(np.ones(csc.shape[0], csc.dtype))).all():
             raise np.linalg.LinAlgError(f"ilu made a factor that is singular to rounding; {self.advice()}")
-        return factors
+        return Factorization(lu.solve, csc.shape, dtype, self.name, lu.nnz, lu.nnz * (csc.dtype.itemsize + 4))
 
     def advice(self) -> str:
         return (
             f"try a smaller drop_tol (now {self.drop_tol:g}) or a larger fill_factor (now {self.fill_factor:g}), or scale the "
             "rows of A; if A is itself singular, pass nullspace= or use method='lsmr'"
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class IncompleteLUFactors:
-    """M = (L U)^-1 with SciPy's object for L, U and their permutations."""
-
-    lu: Any
-    shape: tuple[int, int]
-    dtype: np.dtype
-    entries: int
-    linear: bool = True
-    spd: bool | None = None
-    adjoint: bool = False
-
-    name = "ilu"
-
-    @property
-    def H(self) -> IncompleteLUFactors:
-        return IncompleteLUFactors(self.lu, self.shape, self.dtype, self.entries, adjoint=not self.adjoint)
-
-    @property
-    def nnz(self) -> int:
-        return self.lu.nnz
-
-    def __matmul__(self, r: Any) -> np.ndarray:
-        return solve_as(self.lu.solve, self.dtype, r, "H" if self.adjoint else "N")
-
-    def __repr__(self) -> str:
-        n, fill = self.shape[0], self.nnz / max(self.entries, 1)
-        return f"{self.name}: {n} x {n}, {self.nnz} entries in L and U ({fill:.1f} times A's), {self.dtype}"

@@ -23,7 +23,7 @@ METHODS = ("auto", "cg", "flexible_cg", "minres", "gmres", "bicgstab", "lsmr", "
 PRECONDITIONERS = ("auto", "none", "jacobi", "chebyshev", "ic", "ilu", "amg", "rs")
 SEED = 20_317
 
-EPILOG = """exit codes: 0 solved, 1 not solved (the best x is written all the same), 2 bad input, 130 interrupted"""
+EPILOG = "exit codes: 0 solved, 1 not solved, 2 bad input, 130 interrupted"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +50,7 @@ def say(message: str) -> None:
 
 
 def part(name: str) -> Any:
-    """The package itself ('.') or one of its modules, loaded now."""
+    """The package itself ('.'), one of its modules ('.name') or a library, loaded now."""
     return importlib.import_module(name, __package__)
 
 
@@ -153,10 +153,9 @@ def right_hand_side(A: Any, path: Path | None, files: Any) -> tuple[Any, str]:
     """b from its file, or A times a seeded random x, which is said; and where it came from."""
     if path is not None:
         return files.read_vector(path), str(path)
-    numpy = importlib.import_module("numpy")
     source = f"A @ x, x standard normal from numpy.random.default_rng({SEED})"
     say(f"no --rhs given: b = {source}")
-    return A @ numpy.random.default_rng(SEED).standard_normal(A.shape[1]), source
+    return A @ part("numpy").random.default_rng(SEED).standard_normal(A.shape[1]), source
 
 
 @contextmanager
@@ -168,7 +167,7 @@ def progress(b: Any, rtol: float | None) -> Iterator[Callable[[Any], None] | Non
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    size = float(abs(b).max(initial=0.0)) * math.sqrt(len(b))  # at least ||b||, of the worst column
+    size = float(part("numpy").linalg.norm(b, axis=0).max(initial=0.0))
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("setting up", total=None)

@@ -1,5 +1,6 @@
 """A row is right before it is fast: false claims, failures, tightening and nullspaces."""
 
+import os
 import time
 import warnings
 from dataclasses import replace
@@ -127,6 +128,18 @@ def test_warnings_of_a_method_are_its_row_s(problems, settings):
 
     row = measure.measure(Method("g", "scipy", EVERY, lambda s: None, grumble), problems[0], problems[0].make(), settings)
     assert (row.status, row.warnings) == (OK, ["RuntimeWarning: singular, maybe"])
+
+
+def test_what_compiled_code_prints_is_collected_too(problems, settings, capfd):
+    def print_below_python(prepared, system, rtol, max_iterations, history):
+        os.write(1, b"Inner denominator was zero.\n")
+        return Outcome(np.linalg.solve(system.A.toarray(), system.b), claims=True)
+
+    method = Method("printer", "pyamg", EVERY, lambda s: None, print_below_python)
+    row = measure.measure(method, problems[0], problems[0].make(), settings)
+    os.write(1, b"afterwards\n")
+    assert row.warnings == ["printed: Inner denominator was zero."]
+    assert capfd.readouterr().out == "afterwards\n"
 
 
 def test_what_is_not_run_says_why(problems, methods, settings):

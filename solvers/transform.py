@@ -1,0 +1,94 @@
+"""From the system a user gives to the one that is solved, and back: elimination, change of sign, projection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from . import arrays
+from .arrays import Space
+from .eliminate import Elimination
+from .kernels import reference
+from .nullspace import Nullspace
+from .result import SolveResult, Status
+from .system import tolerances
+
+MARGIN = 0.999  # the part of the limit left to the free rows; the rest covers the rounding of the eliminated ones
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transform:
+    """What is done to A x = b before it is solved; each part may be absent (None, None, 1.0)."""
+
+    A: Any
+    elimination: Elimination | None
+    nullspace: Nullspace | None
+    sign: float
+
+    @property
+    def trivial(self) -> bool:
+        return self.elimination is None and self.nullspace is None and self.sign == 1.0
+
+    def forward(self, b: Any, x0: Any, rtol: float | None, atol: float, space: Space) -> Inner:
+        """The inner system for one b; the tolerance is that of the original one."""
+        known, inner, inconsistency = None, b, 0.0
+        if self.elimination is not None:
+            known, inner = self.elimination.reduce(b)
+            x0 = None if x0 is None else np.asarray(x0)[self.elimination.free]
+            # The smallest column's limit serves all columns: an absolute tolerance is one number.
+            limit = max(tolerances(rtol, atol, space) * float(np.min(arrays.norm(b, space))), atol)
+            rtol, atol = 0.0, MARGIN * limit
+        if self.nullspace is not None:
+            inner, size = self.nullspace.off_range(b), np.linalg.norm(b)
+            inconsistency = float(np.linalg.norm(b - inner) / size) if size > 0 else 0.0
+        return Inner(self.sign * inner if self.sign != 1.0 else inner, x0, rtol, atol, known, inconsistency)
+
+    def restore(self, inner: Inner, x: Any) -> Any:
+        """The user's x from the inner one."""
+        if self.nullspace is not None:
+            return self.nullspace.off_kernel(x)
+        return x if self.elimination is None else self.elimination.expand(inner.known, x)
+
+    def restate(self, inner: Inner, result: SolveResult, b: Any, rtol: float | None, atol: float, space: Space) -> SolveResult:
+        """The inner record in terms of the user's system; the residual of an eliminated one is computed anew."""
+        x, asked = self.restore(inner, result.x), tolerances(rtol, atol, space)
+        said = [*self.story(), result.reason]
+        if self.elimination is None:
+            return replace(result, x=x, inconsistency=inner.inconsistency, rtol=asked, reason="; ".join(said))
+        wide = arrays.asarray(b, space, arrays.WIDE[space.dtype])
+        size = np.atleast_1d(arrays.norm(b, space))
+        norms = np.atleast_1d(arrays.norm(reference.residual(self.A, wide, x, space), space))
+        met = norms <= np.maximum(asked * size, atol)
+        relative = np.divide(norms, size, out=np.zeros_like(norms), where=size > 0)
+        if result.converged and not met.all():
+            result = replace(result, status=Status.STAGNATED, statuses=tuple(Status.CONVERGED if ok else Status.STAGNATED for ok in met))
+            said.append(Status.STAGNATED.value)
+        vector = b.ndim == 1
+        return replace(
+            result, x=x, rtol=asked, matvecs=result.matvecs + len(norms), residual=float(norms[0]) if vector else norms,
+            relative_residual=float(relative[0]) if vector else relative, reason="; ".join(said),
+        )  # fmt: skip
+
+    def story(self) -> list[str]:
+        said = []
+        if self.elimination is not None:
+            said.append(f"{len(self.elimination.fixed)} rows that fix one unknown eliminated")
+        if self.sign < 0:
+            said.append("A is negative definite by its diagonal: solved as -A x = -b")
+        if self.nullspace is not None:
+            said.append(f"null space of dimension {self.nullspace.right.shape[1]} projected out")
+        return said
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inner:
+    """The system that is solved: b, x0 and tolerances, the unknowns already known, and how far b was out of range."""
+
+    b: Any
+    x0: Any
+    rtol: float | None
+    atol: float
+    known: Any
+    inconsistency: float

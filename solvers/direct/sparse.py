@@ -40,6 +40,8 @@ class Factorization:
     def __matmul__(self, b: Any) -> np.ndarray:
         b = np.asarray(b)
         trans, wide, result = "H" if self.adjoint else "N", arrays.WIDE[self.dtype.name], np.result_type(self.dtype, b)
+        if b.size == 0:
+            return np.zeros(b.shape, result)
         if np.iscomplexobj(b) and wide == "float64":  # real factors: the two parts apart
             x = self.solve(b.real.astype(wide), trans) + 1j * self.solve(b.imag.astype(wide), trans)
         else:

@@ -205,7 +205,7 @@ def limit(maxiter: Any, problem: dict[str, Any], factor: int) -> int:
     """maxiter, by default factor * n."""
     if maxiter is None:
         return factor * len(problem["b"])
-    if isinstance(maxiter, numbers.Integral) and maxiter >= 0:
+    if isinstance(maxiter, numbers.Integral) and int(maxiter) >= 0:
         return int(maxiter)
     kind = ValueError if isinstance(maxiter, numbers.Integral) else TypeError
     raise kind(f"maxiter must be an integer >= 0, or None for {factor} n; got {maxiter!r}")

@@ -203,7 +203,8 @@ def row_bound(A: Any, inverse: Any) -> float:
     if inverse is None:
         return math.inf
     if hasattr(A, "tocsr"):
-        sums = np.asarray(abs(A.tocsr()).sum(axis=1)).ravel()
+        csr = A.tocsr()  # SciPy's abs(csr) would sum the duplicates of the caller's A in place
+        sums = type(csr)((np.abs(csr.data), csr.indices, csr.indptr), shape=csr.shape) @ np.ones(csr.shape[1])
         return float((sums * np.abs(inverse)).max(initial=0.0)) or math.inf
     xp = arrays.namespace(A)
     if xp is None or str(getattr(A, "layout", "torch.strided")) != "torch.strided":

@@ -154,6 +154,7 @@ def test_inputs_are_not_written_to(method):
     x, info = method(A, b, x0, M=M)
     assert info == 0
     assert not any(np.shares_memory(x, array) for array in inputs)
+    np.testing.assert_array_equal(method(A, b[:, None], x0[:, None], M=M)[0], x)
     x, info = method(np.eye(N), b, x0="Mb")
     assert info == 0
     assert not np.shares_memory(x, b)
@@ -301,6 +302,8 @@ def test_minres_shift_from_x0():
         assert info == 0
         assert np.linalg.norm(B - SPD @ x + shift * x) <= 1e-9 * np.linalg.norm(B)
     assert ours.minres(SPD.astype("float32"), B.astype("float32"), shift=shift)[0].dtype == np.float32
+    with pytest.raises(TypeError, match="complex"):
+        ours.minres(HERMITIAN, B, shift=1j)
 
 
 def test_minres_check():
@@ -323,5 +326,5 @@ def test_minres_show(capsys):
     assert [int(line.split()[0]) for line in lines[1:11]] == list(range(1, 11))
     assert "CONVERGED" in lines[-1]
     assert len(seen) > 10
-    ours.minres(SPD, B)
+    ours.minres(SPD, B, callback=seen.append)
     assert capsys.readouterr().out == ""

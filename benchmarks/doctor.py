@@ -74,7 +74,8 @@ def main() -> int:
 def examine() -> list[Part]:
     """Every library of setup.cfg, core first, the installed back ends probed side by side."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return list(pool.map(lambda wanted: probe(Part(*wanted, machine.version(wanted[1]))), requirements()))
+        parts = [Part(extra, name, least, machine.version(name)) for extra, name, least in requirements()]
+        return list(pool.map(probe, parts))
 
 
 def requirements() -> Iterator[tuple[str, str, str]]:
@@ -136,6 +137,7 @@ def facts() -> dict[str, str]:
     import numba
 
     computer, threads = machine.machine(), machine.threads()
+    layer: str
     try:
         layer = numba.threading_layer()
     except ValueError:  # no parallel kernel has run: one thread
@@ -143,7 +145,7 @@ def facts() -> dict[str, str]:
     return {
         "petrov": f"{__version__}, Python {computer['python']} ({sys.executable})",
         "machine": f"{computer['processor']}, {computer['cores']} cores, {computer['memory_gib']} GiB, {computer['system']}",
-        "threads": f"{threads['numba']} in petrov's kernels (threading layer: {layer}); BLAS: {', '.join(threads['blas'])}",
+        "threads": f"{threads['numba']} in petrov's kernels (threading layer: {layer}), {', '.join(threads['blas'])}",
     }
 
 

@@ -52,7 +52,7 @@ def render(result: SolveResult, b: np.ndarray, *, title: str, facts: dict[str, s
 def history(result: SolveResult, b: np.ndarray) -> str | None:
     """Residual over ||b|| against iterations, a line a column, as SVG; None where there are not two points to join."""
     norms = np.atleast_1d(np.linalg.norm(b, axis=0))
-    looks = np.asarray(result.residuals, float).reshape(len(result.residuals), -1)
+    looks = np.asarray(result.residuals, float).reshape(len(result.residuals), len(norms))
     relative = looks / np.where(norms > 0, norms, 1.0)
     relative[~(np.isfinite(relative) & (relative > 0))] = np.nan
     if np.isfinite(relative).sum(axis=0).max(initial=0) < 2:
@@ -65,7 +65,8 @@ def history(result: SolveResult, b: np.ndarray) -> str | None:
     if result.rtol:
         axes.axhline(result.rtol, color="#888888", linewidth=0.9, linestyle=":", label=f"rtol = {result.rtol:g}")
     figures.decorate(axes, "", "iterations", "residual / ||b||")
-    axes.legend(fontsize=8, frameon=False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, frameon=False)
     return figures.svg(figure, "history")
 
 

@@ -78,30 +78,37 @@ def plans(facts: Facts, singular: bool) -> list[Plan]:
 
 
 def sparse_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
-    """Iterate or factorise, whichever is estimated to be quicker, with the other to fall back on."""
+    """Everything that suits A, the quickest by estimate first; a factorisation that is quick enough before all."""
+    certain = facts.positive and facts.dominant and not singular  # definite without doubt, so no pivoting is needed
     seconds = direct_seconds(facts)
-    factors = [Plan("direct", Factorise(), f"{shape}: a factorisation (about {seconds:.2g} s) is cheap and sure")]
-    if facts.positive and facts.dominant and not singular:  # definite for certain, so no pivoting is needed
-        factors = [replace(factors[0], M=Factorise(spd=True))]
-    tries = iterative_plans(facts, shape, singular)
-    if seconds <= DIRECT_AT_ONCE or (facts.positive and seconds < iterative_seconds(facts)):
-        return [*factors, *tries]
-    return [*tries, *factors] if seconds <= DIRECT_LIMIT else tries
+    why = f"{shape}: a factorisation (about {seconds:.2g} s) is cheap and sure"
+    factor = (0.0 if seconds <= DIRECT_AT_ONCE else seconds, Plan("direct", Factorise(True if certain else None), why))
+    tries = [*iterative_plans(facts, shape, singular), *([factor] if seconds <= DIRECT_LIMIT else [])]
+    return [plan for _, plan in sorted(tries, key=lambda pair: pair[0])]
 
 
-def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
+def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[tuple[float, Plan]]:
+    """(estimated seconds, plan) of the iterations that A's symmetry and signs allow."""
+    steps = 0.5 * facts.depth + 1  # conjugate gradients with IC(0) need about as many as half the diameter of the mesh
     if facts.symmetric and facts.definite == 1:
-        multigrid = [] if importlib.util.find_spec("pyamg") is None or facts.n < 20_000 else [
-            Plan("cg", PyAMG(kind="smoothed_aggregation"), f"{shape}: large, so multigrid (PyAMG is installed)")
-        ]  # fmt: skip
         cheap = Jacobi() if singular else IncompleteCholesky()
-        return [*multigrid, Plan("cg", cheap, shape), Plan("minres", None, "A turned out not to be positive definite")]
+        tries = [
+            (steps * 8e-9 * facts.entries + 1e-3, Plan("cg", cheap, shape)),
+            (10 * steps * 8e-9 * facts.entries + 2e-3, Plan("minres", None, "A turned out not to be positive definite")),
+        ]
+        if facts.n >= 20_000 and importlib.util.find_spec("pyamg") is not None:
+            why = f"{shape}: large, so multigrid (PyAMG is installed)"
+            tries.append((2e-6 * facts.entries, Plan("cg", PyAMG(kind="smoothed_aggregation"), why)))
+        return tries
     if facts.symmetric:
-        return [Plan("minres", None, f"{shape}: too large to factorise at once")]
+        return [(10 * steps * 8e-9 * facts.entries + 1e-3, Plan("minres", None, f"{shape}: quicker than a factorisation"))]
     if singular:
-        return [Plan("gmres", None, shape)]
-    why = f"{shape}: too large to factorise at once"
-    return [Plan("gmres", IncompleteLU(), why), Plan("bicgstab", IncompleteLU(), "gmres failed")]
+        return [(10 * steps * 4e-8 * facts.entries + 1e-3, Plan("gmres", None, shape))]
+    ilu = steps * 1e-7 * facts.entries + 1e-3
+    return [
+        (ilu, Plan("gmres", IncompleteLU(), f"{shape}: quicker than a factorisation")),
+        (2 * ilu, Plan("bicgstab", IncompleteLU(), "gmres failed")),
+    ]
 
 
 def describe(facts: Facts) -> str:
@@ -115,11 +122,6 @@ def describe(facts: Facts) -> str:
 
 
 def direct_seconds(facts: Facts) -> float:
-    """Factorising the top separator, a dense block of its width, and a logarithm of passes over the rest."""
-    factor = 1.0 if facts.positive else 2.0
-    return factor * (20.0 * facts.width**3 + 60.0 * facts.entries * math.log2(facts.n + 2)) / 1e9
-
-
-def iterative_seconds(facts: Facts) -> float:
-    """Conjugate gradients with IC(0): iterations grow with the diameter of the mesh, an iteration with the entries."""
-    return 0.5 * facts.depth * 8e-9 * facts.entries + 1e-3
+    """Factorising the top separator, a dense block of the graph's width, and a logarithm of passes over the rest."""
+    block = min(12.0 * facts.width**3, 3.0 * facts.n**3)  # no more than a dense factorisation of the whole
+    return (1.0 if facts.positive else 2.0) * (block + 40.0 * facts.entries * math.log2(facts.n + 2)) / 1e9

@@ -68,7 +68,9 @@ def system(
     x0 = None if x0 is None else initial_guess(x0, b, space)
     defect, A, A_scale = matrix_in_range(A)
     b_norm = np.atleast_1d(arrays.norm(b, space))
-    defect = defect or nonfinite("b", b, b_norm) or (None if x0 is None else nonfinite("x0", x0, arrays.norm(x0, space)))
+    x0_norm = None if x0 is None else arrays.norm(x0, space)
+    defect = defect or nonfinite("b", b, b_norm) or (None if x0 is None else nonfinite("x0", x0, x0_norm))
+    x0 = None if x0 is None or not np.any(x0_norm) else x0  # zero costs no product; NaN is not zero
     b, x0, scale = in_range(b, x0, b_norm, space)
     b_norm = b_norm / np.atleast_1d(scale)
     limit = np.maximum(rtol * b_norm, atol / np.atleast_1d(scale))

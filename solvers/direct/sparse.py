@@ -133,6 +133,9 @@ class Cholmod:
                 'Cholmod needs scikit-sparse, which is not installed: pip install "petrov[cholmod]"; or use SuperLU(spd=True)'
             )
         csc, dtype = compressed_columns(A, "Cholmod")
+        if np.iscomplexobj(csc.data):  # CHOLMOD calls a diagonal indefinite that is complex in its last bit
+            csc = csc.copy()
+            csc.setdiag(csc.diagonal().real)
         try:
             solve, entries = cholmod_factor(cholmod, csc, self.ordering)
         except cholmod.CholmodNotPositiveDefiniteError as error:
@@ -167,7 +170,11 @@ def cholmod_factor(cholmod: Any, csc: Any, ordering: str) -> tuple[Callable[[np.
     if hasattr(cholmod, "cho_factor"):
         factor = cholmod.cho_factor(csc_array(parts, shape=csc.shape), order=ordering)
         return factor.solve, int(factor.nnz)
-    return cholmod.cholesky(csc_matrix(parts, shape=csc.shape), ordering_method=ordering), None
+    factor = cholmod.cholesky(csc_matrix(parts, shape=csc.shape), ordering_method=ordering)
+    pivots = factor.D().real  # of small or very sparse matrices it makes L D L^H, which exists for indefinite ones too
+    if not (pivots > 0).all():
+        raise cholmod.CholmodNotPositiveDefiniteError(f"pivot {pivots.min():.3g}")
+    return factor, None
 
 
 ITERATIVE = "use an iterative method (cg or gmres with a preconditioner), which needs little more than A"

@@ -56,7 +56,7 @@ def iterate(run: Run, restart: int) -> Any:
 def cycle(run: Run, x: Any, r: Any, restart: int) -> Any:
     """One cycle from the residual r: the x that minimises ||b - A x|| over x + span Z."""
     A, M, space = run.problem.A, run.problem.M, run.space
-    stored = M is not None and getattr(M, "linear", None) is not True  # Z = M V must be kept if M may change
+    stored = M is not None and not fixed(M)  # Z = M V must be kept if M may change
     V = arrays.zeros((restart + 1, r.shape[0]), space)
     Z = arrays.zeros((restart, r.shape[0]), space) if stored else V
     beta = float(arrays.norm(r, space))
@@ -85,6 +85,11 @@ def cycle(run: Run, x: Any, r: Any, restart: int) -> Any:
             break
         V[j + 1, :] = w * (1.0 / length)
     return solution(j + 1)
+
+
+def fixed(M: Any) -> bool:
+    """True for a matrix and for what says that it is linear: M (V y) is then (M V) y."""
+    return getattr(M, "linear", None) is True or arrays.sparse(M) or arrays.namespace(M) is not None
 
 
 def orthogonalise(w: Any, V: Any, space: Any) -> tuple[np.ndarray, Any]:

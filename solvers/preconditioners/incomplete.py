@@ -126,7 +126,7 @@ class IncompleteFactors:
         from ..kernels import triangular as kernels
 
         # "W": the kernels are compiled for arrays that may be written to, and a read-only one would compile them again
-        r = np.require(r, np.result_type(self.factor, r), "CW")
+        r = np.require(r, np.result_type(self.factor, r), ["C", "W"])
         x = np.empty_like(r)
         sweep = kernels.solve if r.ndim == 1 else kernels.solve_block
         lower, upper = (self.starts, self.columns, self.factor), (self.upper_starts, self.upper_columns, self.upper)

@@ -80,7 +80,7 @@ def add_solve(command: argparse.ArgumentParser) -> None:
     add("--rtol", type=float, help="||b - A x|| <= rtol ||b|| (default: 1e-8, 1e-5 in single precision)")
     add("--max-iterations", type=int, metavar="N", help="default: min(10 n, 10000)")
     add("--time-limit", type=float, metavar="SECONDS")
-    add("--out", type=Path, metavar="x.npy", help="write x here; the best x also if it did not converge")
+    add("--out", type=Path, metavar="x.npy", help="write x here; if it did not converge, the best x so far")
     add("--report", type=Path, metavar="r.html", help='write a report; needs pip install "petrov[bench]"')
 
 
@@ -109,7 +109,7 @@ def bench(arguments: argparse.Namespace) -> int:
 
 
 def solve(arguments: argparse.Namespace) -> int:
-    """Read, solve, print the line, write what was asked for; x and the report are written whatever the outcome."""
+    """Read, solve, print the line; write x and the report, whatever the outcome."""
     check_outputs(arguments)
     petrov, files = part("."), part(".solvers.matrix_files")
     A = files.read_matrix(arguments.matrix)
@@ -183,17 +183,14 @@ def progress(b: Any, rtol: float | None) -> Iterator[Callable[[Any], None] | Non
 
 
 def write(arguments: argparse.Namespace, A: Any, b: Any, source: str, result: Any, code: int, files: Any) -> None:
-    """x and the report, where they were asked for and there is a result."""
-    asked = arguments.out is not None or arguments.report is not None
-    if result is None:
-        if asked:
-            say("there is no x yet: nothing was written")
-        return
-    kind = "x" if code == SOLVED else "the best x so far"
-    if arguments.out is not None:
+    """x, unless nothing was done to it, and the report, where they were asked for."""
+    begun = result is not None and (code == SOLVED or part("numpy").any(result.iterations))
+    if arguments.out is not None and begun:
         files.write_vector(arguments.out, result.x)
-        say(f"{kind} is in {arguments.out}" + ("" if code == SOLVED else f"; --x0 {arguments.out} goes on from it"))
-    if arguments.report is not None:
+        say(f"x is in {arguments.out}" if code == SOLVED else f"the best x so far is in {arguments.out}; --x0 goes on from it")
+    elif arguments.out is not None:
+        say(f"no iteration was made: {arguments.out} was not written")
+    if arguments.report is not None and result is not None:
         entries = f"{A.nnz:,} entries" if hasattr(A, "nnz") else "dense"
         facts = {"A": f"{arguments.matrix}: {A.shape[0]:,} x {A.shape[1]:,}, {entries}, {A.dtype}", "b": source}
         part(".benchmarks.solve_report").write(result, b, arguments.report, title=arguments.matrix.name, facts=facts)

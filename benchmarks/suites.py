@@ -10,7 +10,7 @@ import numpy as np
 
 from ..solvers import problems
 from . import data
-from .records import Kind, Problem, System
+from .records import Kind, Problem, System, off
 
 LARGEST_3D = 100
 
@@ -77,12 +77,15 @@ def models(table: Iterable[tuple[str, Sequence[int]]], *, plot_all: bool = False
 
 
 def model(make: Callable[..., Any], n: int, dim: int, keywords: dict[str, Any]) -> System:
-    """The System of a named problem of petrov.solvers.problems."""
+    """The System of a named problem of petrov.solvers.problems, with a random right-hand side, consistent if A is singular.
+
+    Not the manufactured one: a product of sines is an eigenvector of the discrete Laplacian, which cg solves in one step.
+    """
     problem = make(n, dim, **keywords)
-    return System(
-        data.canonical(problem.A), np.asarray(problem.b), orthonormal(problem.nullspace, problem.b.shape[0]),
-        orthonormal(problem.near_nullspace, problem.b.shape[0]),
-    )  # fmt: skip
+    rows = problem.b.shape[0]
+    nullspace, near = orthonormal(problem.nullspace, rows), orthonormal(problem.near_nullspace, rows)
+    b = off(nullspace, np.random.default_rng(data.SEED).standard_normal(rows))
+    return System(data.canonical(problem.A), b, nullspace, near)
 
 
 def matrices(quick: bool) -> list[Problem]:

@@ -11,6 +11,6 @@ from .solver import Solver
 from .storage import compact
 
 __all__ = [
-    "Chebyshev", "IncompleteCholesky", "IncompleteLU", "Jacobi", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "Status",
-    "bicgstab", "cg", "compact", "flexible_cg", "gmres", "lsmr", "minres", "solve",
+    "Chebyshev", "IncompleteCholesky", "IncompleteLU", "Jacobi", "SolveError", "SolveInterrupted", "SolveResult", "Solver",
+    "Status", "bicgstab", "cg", "compact", "flexible_cg", "gmres", "lsmr", "minres", "solve",
 ]  # fmt: skip

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .direct import factorize
@@ -20,7 +21,7 @@ DIRECT_AT_ONCE = 0.5  # seconds below which a factorisation, which cannot fail t
 DENSE_LIMIT = 4_000  # rows up to which a dense matrix is factorised
 DIRECT_LIMIT = 600.0  # estimated seconds beyond which a factorisation is no fallback but a lost afternoon
 
-PRECONDITIONERS = {
+PRECONDITIONERS: dict[str, Callable[[], Any]] = {
     "none": lambda: None,
     "jacobi": Jacobi,
     "chebyshev": Chebyshev,

@@ -78,7 +78,9 @@ def checked(A: Any, what: str = "A") -> Any:
     if arrays.is_numpy_matrix(A):
         A = np.asarray(A)
     if not hasattr(A, "shape") or not hasattr(A, "dtype") or not hasattr(type(A), "__matmul__"):
-        raise TypeError(f"{what} must have shape, dtype and @ (an array, a sparse matrix, a LinearOperator); got {type(A).__name__}")
+        raise TypeError(
+            f"{what} must have shape, dtype and @ (an array, a sparse matrix, a LinearOperator); got {type(A).__name__}"
+        )
     if len(A.shape) != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"{what} must be square; got shape {tuple(A.shape)}; for least squares use method='lsmr'")
     name = arrays.dtype_name(A)

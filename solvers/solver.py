@@ -20,7 +20,7 @@ from .operator import checked, name_of
 from .recognise import Facts, recognise
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
-from .storage import compact
+from .storage import CSR, compact
 from .system import nonnegative, preconditioner, right_hand_side
 from .transform import Transform
 
@@ -64,7 +64,7 @@ class Solver:
         inner, sign = self.original if elimination is None else elimination.interior, 1.0
         self.facts: Facts = recognise(inner, self.seed)
         if self.facts.symmetric and self.facts.definite == -1 and self.facts.form in ("sparse", "dense"):
-            sign, inner = -1.0, compact(-inner.tocsr()) if self.facts.form == "sparse" else -inner
+            sign, inner = -1.0, compact(-inner.tocsr()) if isinstance(inner, CSR) else -inner
             self.facts = replace(self.facts, definite=1)
         self.nullspace: Nullspace | None = None if nullspace is None else basis(nullspace, inner, self.facts.symmetric)
         self.transform = Transform(self.original, elimination, self.nullspace, sign)
@@ -188,7 +188,8 @@ class Solver:
         """The applied preconditioner of a plan, made once."""
         if index not in self.ready:
             if self.near_nullspace is not None and hasattr(M, "bind"):
-                near = self.near_nullspace if self.transform.elimination is None else self.near_nullspace[self.transform.elimination.free]
+                elimination = self.transform.elimination
+                near = self.near_nullspace if elimination is None else self.near_nullspace[elimination.free]
                 M = M.bind(near_nullspace=near)
             if self.nullspace is not None and isinstance(M, Factorise):
                 M = bordered_factor(self.A, self.nullspace)
@@ -211,8 +212,8 @@ def reachable(rtol: float | None, atol: float, b: Any, space: Any) -> None:
     size = float(np.max(arrays.norm(b, space), initial=0.0))
     if rtol < floor and math.isfinite(size) and atol < floor * size:
         raise ValueError(
-            f"rtol = {rtol:.1e} is below 4 eps = {floor:.1e} of {space.dtype}, which no solution can be trusted to reach; ask for "
-            f"rtol >= {floor:.1e}, set atol, or solve in double precision"
+            f"rtol = {rtol:.1e} is below 4 eps = {floor:.1e} of {space.dtype}, which no solution can be trusted to reach; "
+            f"ask for rtol >= {floor:.1e}, set atol, or solve in double precision"
         )
 
 

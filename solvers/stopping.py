@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from . import arrays
+from .certify import flat
 from .kernels import reference, verbs
-from .operator import largest_entry, name_of
-from .result import SolveInterrupted, SolveResult, Status, worst
+from .report import report
+from .result import SolveInterrupted, SolveResult, Status
 from .system import System, times
 
 
@@ -149,8 +150,9 @@ class Run:
             return 0.0
         return 2 * self.space.eps * float(self.problem.b_norm[column])
 
-    def refined(self) -> None:
+    def refined(self, x: Any) -> None:
         """Count one correction by a factorisation, which is thought to have converged."""
+        self.latest = lambda: x
         self.iteration += 1
         self.apparent[:] = True
         self.interrupted(self.norms if self.space.columns is not None else self.norms[0])
@@ -164,7 +166,8 @@ class Run:
         """After one step: note ||r||^2 = rr and end the inner loop if there is a reason; True to end it.
 
         x is the iterate, or a function that builds it. curvature is p^H A p and preconditioned r^H M r where the method
-        needs them positive, direction (p, A p) what curvature was taken along; breakdown is a number whose zero (or NaN) ends the recurrence.
+        needs them positive, direction (p, A p) what curvature was taken along; breakdown is a number whose zero (or NaN)
+        ends the recurrence.
         """
         self.iteration += 1
         self.matvecs += products * (1 if self.space.columns is None else len(self.active()))
@@ -207,47 +210,11 @@ class Run:
             elif rz is not None and rz <= 0:
                 self.pending[column] = Status.INDEFINITE_PRECONDITIONER
             elif pq is not None and pq <= 0:
-                self.pending[column] = Status.INCONSISTENT if self.flat(direction, pq, column) else Status.INDEFINITE_MATRIX
+                self.pending[column] = Status.INCONSISTENT if flat(self, direction, pq, column) else Status.INDEFINITE_MATRIX
             elif not norm < self.alarm[column]:
                 self.pending[column] = Status.DIVERGED
             elif divisor is not None and not (divisor != 0 and math.isfinite(divisor)):
                 self.pending[column] = Status.BREAKDOWN
-
-    def flat(self, direction: Any, pq: float, column: int) -> bool:
-        """True if p^H A p <= 0 is rounding along a null vector of a semidefinite A, not a sign of an indefinite one.
-
-        A semidefinite A has ||A p||^2 <= ||A|| p^H A p, so both must vanish together.
-        """
-        if direction is None:
-            return False
-        p, q = (float(np.atleast_1d(arrays.norm(v, self.space))[column]) for v in direction)
-        floor = 1e3 * self.space.eps * self.size_of_A() * p * p
-        return abs(pq) <= floor and q * q <= 10 * self.size_of_A() * floor
-
-    def size_of_A(self) -> float:
-        """A lower estimate of ||A||, asked for only when a solve has failed."""
-        largest = largest_entry(self.problem.A)
-        if largest is None:
-            self.matvecs += len(self.statuses)
-            product = self.verbs.product(self.problem.A, self.problem.b, self.space)
-            largest = float(np.max(arrays.norm(product, self.space) / self.problem.b_norm))
-        return largest
-
-    def certify(self, x: Any) -> None:
-        """A diverged x along which a symmetric A vanishes while b does not proves that no solution exists."""
-        failed = (Status.MAX_ITERATIONS, Status.STAGNATED, Status.DIVERGED)
-        if self.iteration == 0 or not any(status in failed for status in self.statuses):
-            return
-        problem, space = self.problem, self.space
-        self.matvecs += len(self.statuses)
-        with np.errstate(invalid="ignore", over="ignore"):
-            image, length = arrays.norm(self.verbs.product(problem.A, x, space), space), arrays.norm(x, space)
-            overlap = np.abs(arrays.host(self.verbs.dot(problem.b, x, space)))
-            null = image <= 1e3 * space.eps * self.size_of_A() * length
-            proof = np.atleast_1d(null & (overlap > 1e-6 * length * np.reshape(problem.b_norm, np.shape(length))))
-        self.statuses = [
-            Status.INCONSISTENT if status in failed and proof[column] else status for column, status in enumerate(self.statuses)
-        ]
 
     def interrupted(self, norm: Any) -> bool:
         """The callback, once an iteration, and the clock."""
@@ -310,50 +277,16 @@ class Run:
         exponent = np.log2(self.problem.scale) + math.log2(self.problem.A_scale)
         return x if not np.any(exponent) else times(x, exponent, self.space)
 
-    def result(self, x: Any) -> SolveResult:
-        """The SolveResult for x, or for the best x seen if this one is worse."""
-        if self.best is not None and Status.CONVERGED not in self.statuses and not self.norms.max() <= self.best_norms.max():
-            norms = np.atleast_1d(self.true_residual(self.best)[1])
-            if not self.norms.max() <= norms.max():
-                x, self.norms = self.best, norms
-        if self.problem.defect is not None:
-            x = arrays.zeros(self.problem.b.shape, self.space)
-            self.norms = np.full(len(self.statuses), math.nan)
-        seconds = time.perf_counter() - self.began - self.compile_seconds
-        statuses = tuple(status or Status.INTERRUPTED for status in self.statuses)
-        status = worst(statuses)
-        vector = self.space.columns is None
-        norms = self.norms * np.atleast_1d(self.problem.scale)
-        relative = np.divide(self.norms, self.problem.b_norm, out=np.zeros_like(norms), where=self.problem.b_norm > 0)
-        history = np.array([np.atleast_1d(row) for row in self.history]).reshape(-1, len(norms)) * np.atleast_1d(self.problem.scale)
-        return SolveResult(
-            x=self.finished(x),
-            status=status,
-            reason=self.detail if status is Status.CONVERGED else (f"{self.detail}; {status.value}" if self.detail else status.value),
-            method=self.method,
-            preconditioner=name_of(self.problem.M),
-            residual=float(norms[0]) if vector else norms,
-            residuals=history[:, 0] if vector else history,
-            iterations=int(self.iterations[0]) if vector else self.iterations,
-            matvecs=self.matvecs,
-            setup_seconds=self.problem.setup_seconds,
-            solve_seconds=seconds,
-            compile_seconds=self.compile_seconds,
-            rtol=self.problem.rtol,
-            relative_residual=float(relative[0]) if vector else relative,
-            statuses=statuses,
-        )
-
 
 def drive(run: Run, loop: Callable[[Run], Any]) -> SolveResult:
     """Run a method's loop to its result. Ctrl-C raises SolveInterrupted, which carries the best x so far."""
     try:
-        return run.result(loop(run))
+        return report(run, loop(run))
     except KeyboardInterrupt:
         x = run.latest()
         run.pending = [Status.INTERRUPTED] * len(run.pending)
         run.restart(x)
-        result = run.result(x)
+        result = report(run, x)
         raise SolveInterrupted(f"{run.method} interrupted after {run.iteration} iterations; {result}", result) from None
     except Exception as error:
         error.add_note(f"raised in iteration {run.iteration + 1} of {run.method}")

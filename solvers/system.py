@@ -114,7 +114,9 @@ def vector(x: Any, what: str, home: Any) -> Any:
         host = np.asarray(x)
         x = host if home is np or host.dtype.kind not in "biufc" else home.asarray(host)
     if arrays.namespace(x) is None:
-        raise TypeError(f"{what} must be an array; got {type(x).__name__} from {arrays.library(x)}; pass its values as a NumPy array")
+        raise TypeError(
+            f"{what} must be an array; got {type(x).__name__} from {arrays.library(x)}; pass its values as a NumPy array"
+        )
     name = arrays.dtype_name(x)
     if isinstance(x, np.ndarray) and x.dtype.kind not in "biufc":
         raise TypeError(f"{what} has dtype {name}, which holds no numbers; pass {what}.astype(float)")
@@ -162,9 +164,7 @@ def tolerances(rtol: float | None, atol: float, space: Space) -> float:
 
 
 def nonnegative(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ValueError(f"{what} must be a finite number >= 0; got {value!r}")
-    if not 0.0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= float(value) < math.inf:
         raise ValueError(f"{what} must be a finite number >= 0; got {value!r}")
     return float(value)
 

@@ -63,7 +63,8 @@ class Transform:
         met = norms <= np.maximum(asked * size, atol)
         relative = np.divide(norms, size, out=np.zeros_like(norms), where=size > 0)
         if result.converged and not met.all():
-            result = replace(result, status=Status.STAGNATED, statuses=tuple(Status.CONVERGED if ok else Status.STAGNATED for ok in met))
+            statuses = tuple(Status.CONVERGED if ok else Status.STAGNATED for ok in met)
+            result = replace(result, status=Status.STAGNATED, statuses=statuses)
             said.append(Status.STAGNATED.value)
         vector = b.ndim == 1
         return replace(

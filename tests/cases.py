@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+
 from petrov import solvers
 
 SEED = 7_301

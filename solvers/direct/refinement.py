@@ -40,6 +40,5 @@ def iterate(run: Run) -> Any:
     x = run.start()
     while (r := run.restart(x)) is not None:
         x = x + reference.product(run.problem.M, r, run.space, "M")
-        run.latest = lambda x=x: x
-        run.refined()
+        run.refined(x)
     return x

@@ -17,11 +17,15 @@ def product(A: Any, x: Any, space: Space, what: str = "A") -> Any:
     if y.shape != x.shape:
         if y.shape == (*x.shape, 1):
             return y[:, 0]
-        raise ValueError(f"{what} @ x must have the shape {tuple(x.shape)} of x; {type(A).__name__} returned {tuple(y.shape)}")
+        raise ValueError(
+            f"{what} @ x must have the shape {tuple(x.shape)} of x; {type(A).__name__} returned {tuple(y.shape)}; correct its @"
+        )
     if y.dtype != x.dtype:
         name = arrays.dtype_name(y)
         if name.startswith("complex") and not arrays.dtype_name(x).startswith("complex"):
-            raise TypeError(f"{what} returned {name} for a real {arrays.dtype_name(x)} vector; give {what} its true dtype, or a complex b")
+            raise TypeError(
+                f"{what} returned {name} for a real {arrays.dtype_name(x)} vector; give {what} its true dtype, or a complex b"
+            )
         y = arrays.asarray(y, space, arrays.dtype_name(x))
     return y
 

@@ -71,7 +71,7 @@ def threads() -> int:
         return numba.get_num_threads()
     if not asked.isdecimal() or int(asked) < 1:
         raise ValueError(f"PETROV_NUM_THREADS must be a positive integer; got {asked!r}")
-    return min(int(asked), numba.config.NUMBA_NUM_THREADS)
+    return min(int(asked), int(getattr(numba.config, "NUMBA_NUM_THREADS")))  # noqa: B009  (set at run time)
 
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import arrays
+from ..certify import certify
 from ..result import SolveResult
 from ..stopping import Run, drive
 from ..system import system
@@ -86,5 +87,5 @@ def iterate(run: Run) -> Any:
             if run.look(x, rr, curvature=pq, preconditioned=None if M is None else rz, direction=(p, q)):
                 break
             p = verbs.combine(rz, rz_old, z, p, space)  # 7-8
-    run.certify(x)
+    certify(run, x)
     return x

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import arrays
+from ..certify import certify
 from ..kernels import reference
 from ..result import SolveResult
 from ..stopping import Run, drive
@@ -60,5 +61,5 @@ def iterate(run: Run, memory: int) -> Any:
             if run.look(x, rr, curvature=pq, preconditioned=nonzero, breakdown=pr, direction=(p, q)):
                 break
             directions.append((p, q, space.xp.asarray(pq)))
-    run.certify(x)
+    certify(run, x)
     return x

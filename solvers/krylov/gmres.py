@@ -113,7 +113,7 @@ class LeastSquares:
 
     @classmethod
     def of(cls, beta: float, size: int, kind: type) -> LeastSquares:
-        g = np.zeros(size + 1, kind)
+        g: np.ndarray = np.zeros(size + 1, kind)
         g[0] = beta
         return cls(np.zeros((size + 1, size), kind), g, [])
 

@@ -42,8 +42,9 @@ def lsmr(
     start, first = time.perf_counter(), np.zeros(A.shape[1]) if x0 is None else np.array(x0)
     dtype = np.result_type(operator.dtype, b.dtype, first.dtype, np.float64)
     x, _, iterations, _, _, norm_a, *_ = scipy_lsmr(
-        operator, b.astype(dtype), damp=damp, atol=max(1e-4 * rtol, 1e-15), btol=rtol / 4, conlim=0, maxiter=limit, x0=None if x0 is None else first
-    )
+        operator, b.astype(dtype), damp=damp, conlim=0, maxiter=limit, x0=None if x0 is None else first,
+        atol=max(1e-4 * rtol, 1e-15), btol=rtol / 4,
+    )  # fmt: skip
     r = b - operator @ x  # SciPy's estimates are not taken on trust
     residual = float(np.linalg.norm(r))
     gradient = float(np.linalg.norm(operator.H @ r))

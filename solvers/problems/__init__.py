@@ -7,6 +7,6 @@ from .problem import Problem
 from .transport import anisotropic, convection_diffusion, helmholtz
 
 __all__ = [
-    "Heat", "Problem", "anisotropic", "convection_diffusion", "darcy", "elasticity", "heat", "helmholtz", "inclusions", "jump", "noise",
-    "poisson",
+    "Heat", "Problem", "anisotropic", "convection_diffusion", "darcy", "elasticity", "heat", "helmholtz", "inclusions", "jump",
+    "noise", "poisson",
 ]  # fmt: skip

@@ -69,7 +69,8 @@ def stencil(n: int, entries: Mapping[tuple[int, ...], float | np.ndarray]) -> sp
         there = tuple(slice(max(0, o), n - max(0, -o)) for o in offset)
         rows.append(index[here].ravel())
         columns.append(index[there].ravel())
-        values.append(np.broadcast_to(np.asarray(value, float).reshape(shape if np.size(value) > 1 else (1,) * dim), shape)[here].ravel())
+        field = np.asarray(value, float).reshape(shape if np.size(value) > 1 else (1,) * dim)
+        values.append(np.broadcast_to(field, shape)[here].ravel())
     return assemble(n**dim, rows, columns, values)
 
 

@@ -62,9 +62,12 @@ def view(A: Any) -> CSR:
     rows, columns = A.shape
     indptr, indices, values = A.indptr, A.indices, A.data
     if len(indptr) != rows + 1 or indptr[0] != 0 or (rows and (np.diff(indptr) < 0).any()):
-        raise ValueError(f"A.indptr must rise from 0 over {rows + 1} entries; got {len(indptr)} entries; rebuild the CSR matrix")
+        raise ValueError(
+            f"A.indptr must rise from 0 over {rows + 1} entries; got {len(indptr)} entries; rebuild the CSR matrix"
+        )
     if indptr[-1] > len(indices) or indptr[-1] > len(values):
-        raise ValueError(f"A.indptr ends at {indptr[-1]} but only {min(len(indices), len(values))} entries are stored; rebuild the CSR matrix")
+        held = min(len(indices), len(values))
+        raise ValueError(f"A.indptr ends at {indptr[-1]} but only {held} entries are stored; rebuild the CSR matrix")
     count = int(indptr[-1])
     indices, values = indices[:count], values[:count]
     if count and (indices.min() < 0 or indices.max() >= columns):

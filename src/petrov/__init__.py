@@ -18,7 +18,7 @@ if importlib.util.find_spec("petrov.solvers") is None and (_root / "solvers" / "
     __path__.append(str(_root))
 
 if TYPE_CHECKING:
-    from .solvers import Solver, SolveError, SolveInterrupted, SolveResult, Status, solve
+    from .solvers import SolveError, SolveInterrupted, Solver, SolveResult, Status, solve
 
 __all__ = ["SolveError", "SolveInterrupted", "SolveResult", "Solver", "Status", "__version__", "solve", "solvers"]
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import petrov
 import pytest
 import scipy.io
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
+import petrov
 from petrov.solvers import SolveInterrupted, Status, bicgstab, cg, flexible_cg, gmres, minres
 from petrov.solvers.storage import Diagonal
 

@@ -102,10 +102,10 @@ GENERATED = {
 
 
 def suited(A):
-    """cg, minres or gmres and bicgstab, by what the entries allow."""
+    """The methods that the entries allow, the usual one first."""
     if abs(A - A.conj().T).max() > 1e-12 * abs(A).max():
         return (gmres, bicgstab)
-    return (cg,) if (A.diagonal().real > 0).all() else (minres,)
+    return (cg, minres) if (A.diagonal().real > 0).all() else (minres,)
 
 
 def jacobi(A):

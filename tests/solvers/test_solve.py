@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import petrov
 import pytest
 import scipy.sparse as sp
 from cases import CASES, DTYPES, FORMS, Bare, residual
+
+import petrov
 from petrov.solvers import SolveError, Status
 from petrov.solvers.choose import plans
 from petrov.solvers.recognise import recognise
@@ -73,7 +74,7 @@ def test_methods_that_need_symmetry_refuse_its_absence():
     A, b = CASES[7].system("float64")
     for method in ("cg", "minres", "flexible_cg"):
         for given in (sp.csr_array(A), A, Bare(A)):
-            with pytest.raises(SolveError, match="not symmetric.*gmres") as caught:
+            with pytest.raises(SolveError, match=r"not symmetric.*gmres") as caught:
                 petrov.solve(given, b, method=method)
             assert caught.value.result.status is Status.NOT_SYMMETRIC
             assert caught.value.result.matvecs == 0

@@ -9,11 +9,11 @@ import textwrap
 import time
 
 import numpy as np
-import petrov
 import pytest
 import scipy.linalg
 import scipy.sparse as sp
 
+import petrov
 from petrov.solvers import SolveInterrupted, Status, bicgstab, cg, flexible_cg, gmres, minres
 from petrov.solvers.storage import Diagonal
 

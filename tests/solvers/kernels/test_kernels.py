@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import scipy.sparse as sp
+
 from petrov.solvers import arrays, cg
 from petrov.solvers.kernels import block, cpu, reference, threads
 from petrov.solvers.storage import Diagonal, compact
@@ -160,7 +161,7 @@ NAMESPACE = Namespace()
 def test_the_loop_of_cg_reads_the_host_only_when_it_looks(monkeypatch, columns):
     from petrov.solvers import stopping
 
-    opened = ["look", "Run.restart", "Run.result", "Run.certify"]
+    opened = ["look", "Run.restart", "report"]
 
     def opening(function):
         def call(*args, **keywords):

@@ -40,6 +40,18 @@ class Scaled:
     def dtype(self) -> Any:
         return self.A.dtype
 
+    @property
+    def name(self) -> str:
+        return name_of(self.A)
+
+    @property
+    def linear(self) -> bool:
+        return getattr(self.A, "linear", True)
+
+    @property
+    def spd(self) -> bool | None:
+        return getattr(self.A, "spd", None)
+
     def __matmul__(self, x: Any) -> Any:
         return (self.A @ x) * self.factor
 

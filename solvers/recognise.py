@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import arrays
+from .arrays import Space
+from .kernels.reference import product
 from .storage.csr import CSR
 
 SYMMETRIC = 1e-12  # max |A - A^H| / max |A| up to which a difference counts as rounding of an assembly
@@ -98,8 +100,12 @@ def from_products(A: Any, seed: int) -> Facts:
         y, z = y + 1j * rng.standard_normal(n), z + 1j * rng.standard_normal(n)
     y, z = y.astype(name), z.astype(name)
     Ay, Az = (apply_like(A, v) for v in (y, z))
+    largest = max(np.abs(Ay).max(), np.abs(Az).max())
+    if not 0 < largest < np.inf:  # a zero operator is symmetric; one that is not finite will say so in the solve
+        return Facts(n, "operator", name, symmetric=True, products=2)
+    Ay, Az = Ay / largest, Az / largest
     scale = np.linalg.norm(y) * np.linalg.norm(Az) + np.linalg.norm(z) * np.linalg.norm(Ay)
-    asymmetry = float(abs(np.vdot(y, Az) - np.conj(np.vdot(z, Ay))) / scale) if np.isfinite(scale) and scale > 0 else 0.0
+    asymmetry = float(abs(np.vdot(y, Az) - np.conj(np.vdot(z, Ay))) / scale)
     tolerance = 100 * float(np.finfo(name).eps)
     return Facts(n, "operator", name, symmetric=bool(asymmetry <= tolerance), asymmetry=asymmetry, products=2)
 
@@ -110,7 +116,7 @@ def apply_like(A: Any, v: np.ndarray) -> np.ndarray:
         import torch
 
         return arrays.to_numpy(A @ torch.as_tensor(v, device=A.device))
-    return np.asarray(A @ v).ravel()
+    return product(A, v, Space(np, v.dtype.name, "cpu", None))
 
 
 def sign(diagonal: np.ndarray) -> int:

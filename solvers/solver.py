@@ -21,7 +21,7 @@ from .recognise import Facts, recognise
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
 from .storage import CSR, compact
-from .system import nonnegative, preconditioner, right_hand_side
+from .system import iteration_limit, matrix_in_range, nonnegative, preconditioner, right_hand_side
 from .transform import Transform
 
 METHODS: dict[str, Callable[..., SolveResult]] = {
@@ -57,8 +57,12 @@ class Solver:
     def update(self, A: Any) -> Solver:
         """Go on with another A of the same shape; what was set up for the old one is dropped. Returns self."""
         start = time.perf_counter()
-        self.original = compact(A) if not arrays.is_numpy_matrix(A) else np.asarray(A)
+        self.original = compact(arrays.detach(np.asarray(A) if arrays.is_numpy_matrix(A) else A))
         checked(self.original)
+        self.defect, _, _ = matrix_in_range(self.original)
+        if self.defect is not None:
+            self.facts, self.plans, self.look_seconds = Facts(A.shape[0], "unknown", "float64"), [], time.perf_counter() - start
+            return self
         nullspace, self.near_nullspace = self.arguments
         elimination = None if nullspace is not None else eliminate(self.original)
         inner, sign = self.original if elimination is None else elimination.interior, 1.0
@@ -119,6 +123,7 @@ class Solver:
         """Solve and report, whatever the outcome."""
         b, space = right_hand_side(self.original, b)
         reachable(rtol, atol, b, space)
+        iteration_limit(keywords.get("max_iterations"), self.original.shape[0])
         if (refusal := self.refusal(b)) is not None:
             return refusal
         transform = self.transform
@@ -138,8 +143,10 @@ class Solver:
         return transform.restate(inner, result, b, rtol, atol, space)
 
     def refusal(self, b: Any) -> SolveResult | None:
-        """What can be told without a solve: a method that needs symmetry, a row of zeros that b contradicts."""
+        """What can be told without a solve: a NaN in A, a method that needs symmetry, a row of zeros that b contradicts."""
         facts = self.facts
+        if self.defect is not None:
+            return failed(b, self.method, Status.NONFINITE_INPUT, self.defect)
         if self.method in SYMMETRIC_ONLY and facts.symmetric is False:
             detail = f"max|A - A^H| = {facts.asymmetry:.1e} max|A|" if facts.form != "operator" else "by two sampled products"
             return failed(b, self.method, Status.NOT_SYMMETRIC, f"{self.method} was asked for, but A is not symmetric ({detail})")
@@ -173,9 +180,9 @@ class Solver:
         start, new = time.perf_counter(), index not in self.ready
         try:
             M = self.set_up(index, plan.M)
-        except (np.linalg.LinAlgError, MemoryError) as error:
-            if self.method != "auto" and plan.method != "direct":
-                raise
+        except (np.linalg.LinAlgError, MemoryError, ValueError) as error:
+            if not isinstance(self.M, str) and plan.method != "direct":
+                raise  # the user's own preconditioner
             return failed(b, plan.method, Status.BREAKDOWN, f"setting up {name_of(plan.M)} failed: {error}")
         setup = time.perf_counter() - start if new else 0.0
         A = self.A if self.nullspace is None else Projected(self.A, self.nullspace)
@@ -200,6 +207,8 @@ class Solver:
         return self.ready[index]
 
     def __repr__(self) -> str:
+        if self.defect is not None:
+            return f"Solver: {self.defect}"
         first = self.plans[0]
         return f"Solver {self.original.shape[0]} x {self.original.shape[1]}: {first.method} + {name_of(first.M)} ({first.why})"
 

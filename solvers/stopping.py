@@ -219,7 +219,11 @@ class Run:
     def interrupted(self, norm: Any) -> bool:
         """The callback, once an iteration, and the clock."""
         if self.problem.callback is not None:
-            answer = self.problem.callback(State(self.iteration, self.units(norm), self.snapshot))
+            try:
+                answer = self.problem.callback(State(self.iteration, self.units(norm), self.snapshot))
+            except Exception as error:
+                error.add_note(f"raised in iteration {self.iteration} of {self.method}")
+                raise
             if answer is not None and not isinstance(answer, (bool, np.bool_)):
                 raise TypeError(f"callback(state) must return True to stop, or False or None to go on; got {answer!r}")
             if answer:
@@ -274,14 +278,19 @@ class Run:
 
     def finished(self, x: Any) -> Any:
         """x in the units of the caller: undo the powers of two that b and A were scaled by."""
-        exponent = np.log2(self.problem.scale) + math.log2(self.problem.A_scale)
+        exponent = self.exponent()
         return x if not np.any(exponent) else times(x, exponent, self.space)
+
+    def exponent(self) -> Any:
+        """The power of two between the method's x and the user's."""
+        return np.log2(self.problem.scale) + math.log2(self.problem.A_scale)
 
 
 def drive(run: Run, loop: Callable[[Run], Any]) -> SolveResult:
     """Run a method's loop to its result. Ctrl-C raises SolveInterrupted, which carries the best x so far."""
     try:
-        return report(run, loop(run))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is named by its status
+            return report(run, loop(run))
     except KeyboardInterrupt:
         x = run.latest()
         run.pending = [Status.INTERRUPTED] * len(run.pending)
@@ -289,5 +298,6 @@ def drive(run: Run, loop: Callable[[Run], Any]) -> SolveResult:
         result = report(run, x)
         raise SolveInterrupted(f"{run.method} interrupted after {run.iteration} iterations; {result}", result) from None
     except Exception as error:
-        error.add_note(f"raised in iteration {run.iteration + 1} of {run.method}")
+        if not getattr(error, "__notes__", None):
+            error.add_note(f"raised in iteration {run.iteration + 1} of {run.method}")
         raise

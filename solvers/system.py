@@ -62,11 +62,12 @@ def system(
     deadline = math.inf if time_limit is None else time.perf_counter() + nonnegative(time_limit, "time_limit")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, callback(state) -> True to stop; got {type(callback).__name__}")
-    start = time.perf_counter()
-    M = preconditioner(M, original)
-    setup_seconds = time.perf_counter() - start
     x0 = None if x0 is None else initial_guess(x0, b, space)
     defect, A, A_scale = matrix_in_range(A)
+    start = time.perf_counter()
+    M = preconditioner(None if defect else M, original)
+    setup_seconds = time.perf_counter() - start
+    M = M if M is None or A_scale == 1.0 else Scaled(M, 1 / A_scale)  # M ~ A^-1 turns with A
     b_norm = np.atleast_1d(arrays.norm(b, space))
     x0_norm = None if x0 is None else arrays.norm(x0, space)
     defect = defect or nonfinite("b", b, b_norm) or (None if x0 is None else nonfinite("x0", x0, x0_norm))
@@ -197,7 +198,7 @@ def matrix_in_range(A: Any) -> tuple[str | None, Any, float]:
         return None, A, 1.0
     if not math.isfinite(largest):
         return nonfinite_entry(A), A, 1.0
-    A_scale = 2.0 ** -math.floor(math.log2(largest))
+    A_scale = 2.0 ** min(1000, -math.floor(math.log2(largest)))
     return None, Scaled(A, A_scale), A_scale
 
 

@@ -42,7 +42,7 @@ def merge(columns: list[SolveResult], xp: Any, setup_seconds: float) -> SolveRes
         x=xp.stack([result.x for result in columns], axis=1),
         residual=np.array([result.residual for result in columns]),
         relative_residual=np.array([result.relative_residual for result in columns]),
-        residuals=np.stack([np.pad(r.residuals, (0, length - len(r.residuals)), mode="edge") for r in columns], axis=1),
+        residuals=np.stack([padded(result.residuals, length) for result in columns], axis=1),
         iterations=np.array([result.iterations for result in columns]),
         matvecs=sum(result.matvecs for result in columns),
         setup_seconds=setup_seconds,
@@ -50,3 +50,9 @@ def merge(columns: list[SolveResult], xp: Any, setup_seconds: float) -> SolveRes
         compile_seconds=sum(result.compile_seconds for result in columns),
         statuses=statuses,
     )
+
+
+def padded(history: np.ndarray, length: int) -> np.ndarray:
+    """A history (m,) continued to `length` by its last value, by NaN if it is empty."""
+    last = history[-1] if len(history) else np.nan
+    return np.concatenate([history, np.full(length - len(history), last)])

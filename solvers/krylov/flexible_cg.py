@@ -60,6 +60,6 @@ def iterate(run: Run, memory: int) -> Any:
             nonzero = None if M is None else abs(rz)
             if run.look(x, rr, curvature=pq, preconditioned=nonzero, breakdown=pr, direction=(p, q)):
                 break
-            directions.append((p, q, space.xp.asarray(pq)))
+            directions.append((p, arrays.copy(q, space), space.xp.asarray(pq)))  # A may hand out one buffer again
     certify(run, x)
     return x

@@ -79,9 +79,11 @@ def cycle(run: Run, x: Any, r: Any, restart: int) -> Any:
             sound = math.isfinite(float(arrays.norm(z, space)))
             run.leave(Status.NONFINITE_OPERATOR if sound else Status.NONFINITE_PRECONDITIONER)
             return solution(j) if j else x
-        exhausted = length <= space.eps * float(np.linalg.norm(h))  # A Z is invariant: no further step can help
+        exhausted = length <= space.eps * float(np.abs(h).max())  # A Z is invariant: no further step can help
         norm = small.append(h, 0.0 if exhausted else length, j)
         if run.look(lambda j=j: solution(j + 1), norm * norm) or exhausted or j == restart - 1:
+            if exhausted and norm > 0.999 * beta:  # and it holds no solution: A is singular
+                run.leave(Status.BREAKDOWN)
             break
         V[j + 1, :] = w * (1.0 / length)
     return solution(j + 1)

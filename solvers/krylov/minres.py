@@ -13,8 +13,6 @@ from ..stopping import Run, drive, read
 from ..system import system
 from .columns import one_by_one
 
-SINGULAR = 1e-10  # ||A r|| / (||A|| ||r||) below which r is orthogonal to the range: a least-squares solution
-
 
 @one_by_one
 def minres(
@@ -59,6 +57,7 @@ def cycle(run: Run, x: Any, r: Any) -> Any:
     if gamma is None:
         return x
     gamma_old, eta, norm_A = 1.0, gamma, 0.0
+    singular = 0.5 * math.sqrt(space.eps)  # ||A r|| / (||A|| ||r||) from which r counts as orthogonal to the range
     c_old, c, s_old, s = 1.0, 1.0, 0.0, 0.0
     while True:
         z = z * (1.0 / gamma)
@@ -71,9 +70,9 @@ def cycle(run: Run, x: Any, r: Any) -> Any:
         alpha0 = c * delta - c_old * s * gamma
         alpha1 = math.hypot(alpha0, gamma_next)
         alpha2, alpha3 = s * delta + c_old * c * gamma, s_old * gamma
-        norm_A = max(norm_A, math.sqrt(gamma**2 + delta**2 + gamma_next**2) if run.iteration else abs(delta))
+        norm_A = max(norm_A, math.hypot(gamma, delta, gamma_next) if run.iteration else abs(delta))
         # The previous residual satisfies ||A r|| = ||r|| hypot(alpha0, c gamma_next): zero is a least-squares solution.
-        if alpha1 == 0.0 or math.hypot(alpha0, c * gamma_next) <= SINGULAR * norm_A:
+        if alpha1 == 0.0 or math.hypot(alpha0, c * gamma_next) <= singular * norm_A:
             run.leave(Status.INCONSISTENT)
             return x
         c_old, c, s_old, s = c, alpha0 / alpha1, s, gamma_next / alpha1
@@ -94,7 +93,8 @@ def balanced(run: Run, M: Any, r: Any) -> Any:
     """M, or a power of two times M where r^H M r would leave the range in which its square root is taken."""
     if M is None:
         return None
-    gain = float(arrays.norm(run.verbs.precondition(M, r, None, run.space)[0], run.space)) / float(arrays.norm(r, run.space))
+    image = run.verbs.product(M, r, run.space, "M")
+    gain = float(arrays.norm(image, run.space)) / float(arrays.norm(r, run.space))
     if not 0.0 < gain < math.inf or 1e-60 < gain < 1e60:
         return M
     return Scaled(M, 2.0 ** -math.floor(math.log2(gain)))

@@ -59,6 +59,8 @@ def view(A: Any) -> CSR:
 
     Raises ValueError if the index arrays are not those of a matrix: an index outside it would read foreign memory.
     """
+    if A.dtype.kind not in "biufc" or (A.dtype.kind in "fc" and A.dtype.name not in arrays.REAL):
+        raise TypeError(f"A has dtype {A.dtype}; use float32, float64, complex64 or complex128 (A.astype(float))")
     rows, columns = A.shape
     indptr, indices, values = A.indptr, A.indices, A.data
     if len(indptr) != rows + 1 or indptr[0] != 0 or (rows and (np.diff(indptr) < 0).any()):
@@ -89,8 +91,14 @@ def check_indices(A: Any) -> None:
     """Refuse index arrays that would read outside the matrix; SciPy itself does not look before a product."""
     if A.format in ("csc", "bsr"):
         A.check_format(full_check=True)
-    elif A.format == "coo" and A.nnz:
-        for axis, size in zip(("row", "column"), A.shape, strict=True):
-            index = A.row if axis == "row" else A.col
-            if index.min() < 0 or index.max() >= size:
-                raise ValueError(f"A has a {axis} index outside 0..{size - 1}; rebuild the matrix from checked triplets")
+        return
+    indices = {
+        "coo": lambda: (A.coords if hasattr(A, "coords") else (A.row, A.col)),
+        "lil": lambda: (np.concatenate([np.asarray(row, np.int64) for row in A.rows] or [np.zeros(0, np.int64)]),) * 2,
+        "dok": lambda: tuple(np.array(list(A.keys()), np.int64).reshape(-1, 2).T),
+    }.get(A.format, lambda: ())()
+    axes = ("column", "column") if A.format == "lil" else ("row", "column")
+    for index, axis in zip(indices, axes, strict=False):
+        size = A.shape[0 if axis == "row" else 1]
+        if len(index) and (index.min() < 0 or index.max() >= size):
+            raise ValueError(f"A has a {axis} index outside 0..{size - 1}; rebuild the matrix from checked triplets")

@@ -29,6 +29,9 @@ class Diagonal:
     def diagonal(self) -> Any:
         return self.values
 
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.shape[0]} x {self.shape[1]}, {self.dtype}"
+
     @property
     def H(self) -> Diagonal:
         return Diagonal(self.values.conj(), self.name, self.linear, self.spd)

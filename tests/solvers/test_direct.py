@@ -266,6 +266,22 @@ def test_dense_in_single_precision_factorises_in_double(form):
     assert y.dtype == np.float32 and np.linalg.norm(y - exact) <= 1e-6 * np.linalg.norm(exact)
 
 
+@pytest.mark.parametrize("convert", [as_torch, as_strict])
+def test_the_inverse_of_other_libraries_is_refined(convert):
+    """cond(A) = 10^8: the residual is that of a factorisation, without the step it is far larger."""
+    U, V = (np.linalg.qr(vectors((30, 30), "float64", seed))[0] for seed in (81, 82))
+    A = (U * np.logspace(0, -8, 30)) @ V.T
+    b = A @ vectors(30, "float64")  # far smaller than norm(x) / norm(A^-1)
+    x = arrays.to_numpy(Dense()(convert(A)) @ convert(b))
+    assert np.linalg.norm(A @ x - b) <= 1e-14 * np.linalg.norm(x)
+
+
+@pytest.mark.parametrize("recipe", [SuperLU(), Dense(), Cholmod()])
+def test_the_matrix_must_be_square(recipe, cholmod):
+    with pytest.raises(ValueError, match=r"square; got shape \(2, 3\)"):
+        recipe(np.ones((2, 3)))
+
+
 @pytest.mark.parametrize("recipe", [SuperLU(), Dense()])
 def test_complex_right_hand_side_of_a_real_matrix(recipe):
     A, b = matrix("convection", "float64"), vectors((30, 2), "complex128")

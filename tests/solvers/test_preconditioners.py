@@ -366,6 +366,7 @@ def test_incomplete_cholesky_keeps_far_scales():
         (np.array([[2.0, 1.0], [0.5, 2.0]]), ValueError, "needs a symmetric"),
         (np.array([[2.0, 1.0], [0.0, 2.0]]), ValueError, "needs a symmetric"),
         (np.array([[2.0, 0.0], [1.0, 2.0]]), ValueError, "needs a symmetric"),
+        (np.array([[2.0, 1.0, 1.0], [0.0, 2.0, 0.0], [1.0, 0.0, 2.0]]), ValueError, "needs a symmetric"),
         (np.array([[2.0, 1j], [1j, 2.0]]), ValueError, "needs a symmetric"),
         (np.array([[2.0, 0.0], [0.0, 2.0 + 1j]]), ValueError, "needs a symmetric"),
         (np.array([[2.0, 0.0], [0.0, -1.0]]), ValueError, "positive diagonal; got -1 in row 1"),
@@ -392,6 +393,19 @@ def test_incomplete_cholesky_ignores_stored_zeros_without_a_partner():
 def test_incomplete_cholesky_parameters(parameters, says):
     with pytest.raises(ValueError, match=says):
         IncompleteCholesky(**parameters)
+
+
+def test_incomplete_cholesky_is_not_compiled_again_for_another_layout():
+    from petrov.solvers.kernels import triangular
+
+    if not hasattr(triangular.solve, "signatures"):
+        pytest.skip("numba is switched off")
+    M, X = IncompleteCholesky()(poisson(4)), vectors((32, 3), "float64")
+    X.setflags(write=False)
+    for x in (X[::2, 0], X[:16, 0], X[:16], X[::2], np.asfortranarray(X[:16])):
+        M @ x
+    signatures = [*triangular.solve.signatures, *triangular.solve_block.signatures]
+    assert all(array.layout == "C" and array.mutable for signature in signatures for array in signature)
 
 
 def test_importing_the_preconditioners_loads_no_compiler():

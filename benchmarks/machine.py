@@ -48,10 +48,10 @@ def memory_gib() -> int | None:
 
 def threads() -> dict[str, Any]:
     """Threads of petrov's kernels (numba) and of the BLAS that NumPy and SciPy call; their sparse products use one."""
-    import numba
+    from ..solvers.kernels.threads import threads as kernel_threads
 
     return {
-        "numba": numba.get_num_threads(),
+        "numba": kernel_threads(),
         "blas": sorted({f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info()}),
     }
 

@@ -10,7 +10,6 @@ import numpy as np
 from .. import solve as petrov_solve
 from ..solvers import SolveResult, cg, compact, gmres, minres
 from ..solvers.external.pyamg import PyAMG
-from ..solvers.external.pyamg import PyAMG
 from ..solvers.preconditioners import Chebyshev, IncompleteCholesky, IncompleteLU, Jacobi
 from .records import DEFINITE, EVERY, Method, Outcome, System
 

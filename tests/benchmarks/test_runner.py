@@ -41,8 +41,8 @@ def test_a_kill_loses_one_row_and_the_next_run_goes_on(go, problems, methods, tm
     def killed_in_row_five(method, problem, system, settings):
         if problem.name != "warm-up":
             measured.append((problem.name, method.name))
-        if len(measured) == 5:
-            raise KeyboardInterrupt
+            if len(measured) == 5:
+                raise KeyboardInterrupt
         return real(method, problem, system, settings)
 
     monkeypatch.setattr(measure, "measure", killed_in_row_five)

@@ -187,8 +187,10 @@ def keeps_its_word(case):
     broken = case["n"] > 0 and case["defect"] in ("b nan", "b inf", "A nan", "x0 nan")
     zero = not b.any() and case["defect"] == "x0 nan"
     if broken and not zero and (case["defect"] != "A nan" or case["layout"] != "operator"):  # R4
-        assert result.status is Status.NONFINITE_INPUT
-        assert result.matvecs <= 5
+        without_x0 = case["defect"] == "x0 nan" and result.status is Status.INCONSISTENT and result.matvecs == 0
+        assert result.status is Status.NONFINITE_INPUT or without_x0
+        if case["columns"] in (None, 1):  # the other columns of a block may be solved
+            assert result.matvecs <= 5
     if isinstance(A, Operator):
         columns = 1 if case["columns"] is None else case["columns"]
         assert A.wasted <= 5 * columns + 10 * (case["method"] == "solve")  # solve tries what another method may survive

@@ -30,10 +30,12 @@ POINTS = 120  # of a residual history kept
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """rtol on the true residual; `repeat` timed runs at most, fewer once they took a second together."""
+    """rtol on the true residual; `repeat` timed runs at most, fewer once they took a second together; an iteration is
+    stopped after `seconds`."""
 
     rtol: float = 1e-8
     repeat: int = 5
+    seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,8 @@ def reason_to_skip(method: Method, problem: Problem, system: System) -> str:
 def judge_and_time(row: Row, method: Method, problem: Problem, system: System, settings: Settings) -> Row:
     """Correctness first (a run that also records the history, where one is plotted), then the times."""
     history: list[float] | None = [] if problem.plotted else None
-    first = first_answer(method, system, settings.rtol, history)
-    status, reason = verdict(first, settings.rtol)
+    first = first_answer(method, system, settings, history)
+    status, reason = verdict(first, settings)
     row = replace(
         row, status=status, reason=reason, chose=first.outcome.chose, iterations=first.outcome.iterations,
         asked_rtol=first.asked_rtol, relative_residual=finite(first.residual), history=thinned(history or []),
@@ -109,8 +111,8 @@ def judge_and_time(row: Row, method: Method, problem: Problem, system: System, s
     if status != OK:
         return row
     counts = first.total > LONG and history is None and first.outcome.compile_seconds == 0.0
-    runs = [first] if counts else repeats(method, system, first.asked_rtol, settings.repeat)
-    verdicts = [verdict(run, settings.rtol) for run in runs]
+    runs = [first] if counts else repeats(method, system, first.asked_rtol, settings)
+    verdicts = [verdict(run, settings) for run in runs]
     if bad := next((item for item in verdicts if item[0] != OK), None):
         return replace(row, status=bad[0], reason=f"in a repeated run: {bad[1]}")
     totals = [run.total for run in runs]
@@ -121,14 +123,17 @@ def judge_and_time(row: Row, method: Method, problem: Problem, system: System, s
     )  # fmt: skip
 
 
-def run_once(method: Method, system: System, asked_rtol: float, history: list[float] | None = None) -> Timed:
+def run_once(
+    method: Method, system: System, asked_rtol: float, seconds: float, history: list[float] | None = None
+) -> Timed:
     """Set-up and solve under the clock, without garbage collection, the true residual after it."""
+    limits = method.limits(system.A.shape[0], seconds)
     gc.disable()
     try:
         start = time.perf_counter()
         prepared = method.setup(system)
         ready = time.perf_counter()
-        outcome = method.solve(prepared, system, asked_rtol, method.max_iterations(system.A.shape[0]), history)
+        outcome = method.solve(prepared, system, asked_rtol, limits, history)
         end = time.perf_counter()
     finally:
         gc.enable()
@@ -139,40 +144,42 @@ def run_once(method: Method, system: System, asked_rtol: float, history: list[fl
     )  # fmt: skip
 
 
-def first_answer(method: Method, system: System, rtol: float, history: list[float] | None) -> Timed:
+def first_answer(method: Method, system: System, settings: Settings, history: list[float] | None) -> Timed:
     """The first run within rtol, or the last tried: a method that stops on its recurrence is tightened while it claims."""
     for factor in LADDER if method.tighten else LADDER[:1]:
         if history is not None:
             history.clear()
-        run = run_once(method, system, factor * rtol, history)
-        if run.residual <= rtol * (1 + ROUNDING) or not run.outcome.claims:
+        run = run_once(method, system, factor * settings.rtol, settings.seconds, history)
+        if run.residual <= settings.rtol * (1 + ROUNDING) or not run.outcome.claims:
             break
     return run
 
 
-def repeats(method: Method, system: System, asked_rtol: float, repeat: int) -> list[Timed]:
+def repeats(method: Method, system: System, asked_rtol: float, settings: Settings) -> list[Timed]:
     """Runs to take medians of: `repeat`, fewer once they took LONG seconds together, at least one."""
-    runs = [run_once(method, system, asked_rtol)]
-    while len(runs) < repeat and sum(run.total for run in runs) < LONG:
-        runs.append(run_once(method, system, asked_rtol))
+    runs = [run_once(method, system, asked_rtol, settings.seconds)]
+    while len(runs) < settings.repeat and sum(run.total for run in runs) < LONG:
+        runs.append(run_once(method, system, asked_rtol, settings.seconds))
     return runs
 
 
-def verdict(run: Timed, rtol: float) -> tuple[str, str]:
+def verdict(run: Timed, settings: Settings) -> tuple[str, str]:
     """Status and sentence. Written so that NaN fails."""
-    if run.residual <= rtol * (1 + ROUNDING):
-        return OK, "" if run.asked_rtol == rtol else f"asked for {run.asked_rtol:.0e} to reach {rtol:.0e}"
-    missed = f"true relative residual {run.residual:.1e}, wanted {rtol:.0e}"
+    if run.residual <= settings.rtol * (1 + ROUNDING):
+        tightened = run.asked_rtol < settings.rtol
+        return OK, f"asked for {run.asked_rtol:.0e} to reach {settings.rtol:.0e}" if tightened else ""
+    missed = f"true relative residual {run.residual:.1e}, wanted {settings.rtol:.0e}"
     if run.outcome.claims:
         return WRONG, f"claims success at {run.asked_rtol:.0e}; {missed}"
     after = "" if run.outcome.iterations is None else f" after {run.outcome.iterations} iterations"
-    return NOT_CONVERGED, f"{missed}{after}"
+    limit = f", at the limit of {settings.seconds:g} s" if run.solve >= settings.seconds else ""
+    return NOT_CONVERGED, f"{missed}{after}{limit}"
 
 
 def warm_up(method: Method, kind: Kind, *, large: bool) -> None:
     """One run on a model system of the kind: imports, compilation and thread pools are then behind us."""
     problem = Problem("warm-up", "warm-up", kind, lambda: model_system(kind, 176 if large else 24))
-    measure(method, problem, problem.make(), Settings(repeat=1))
+    measure(method, problem, problem.make(), Settings(repeat=1, seconds=2.0))
 
 
 def model_system(kind: Kind, n: int) -> System:

@@ -11,7 +11,7 @@ from .. import solve as petrov_solve
 from ..solvers import SolveResult, cg, compact, gmres, minres
 from ..solvers.external.pyamg import PyAMG
 from ..solvers.preconditioners import Chebyshev, IncompleteCholesky, IncompleteLU, Jacobi
-from .records import DEFINITE, EVERY, Method, Outcome, System
+from .records import DEFINITE, EVERY, Limits, Method, Outcome, System
 
 AMG_CAP = 500
 LARGEST_3D_DIRECT = 50_000
@@ -31,10 +31,10 @@ def outcome(result: SolveResult, system: System, history: list[float] | None, *,
 def front_door(**choices: Any) -> Callable[..., Outcome]:
     """petrov.solve: one call does it all; it reports its own set-up, the rest of the wall time counts as solve."""
 
-    def solve(_: None, system: System, rtol: float, max_iterations: int, history: list[float] | None) -> Outcome:
+    def solve(_: None, system: System, rtol: float, limits: Limits, history: list[float] | None) -> Outcome:
         result = petrov_solve(
             system.A, system.b, rtol=rtol, nullspace=system.nullspace, near_nullspace=system.near_nullspace,
-            raise_on_failure=False, **choices,
+            time_limit=limits.seconds, raise_on_failure=False, **choices,
         )  # fmt: skip
         return outcome(result, system, history)
 
@@ -62,10 +62,10 @@ def iterate(method: Callable[..., SolveResult], **own: Any) -> Callable[..., Out
     """Solve: one Krylov method on what `prepare` made; b is projected, for a method knows no nullspace."""
 
     def solve(
-        prepared: tuple[Any, Any], system: System, rtol: float, max_iterations: int, history: list[float] | None
+        prepared: tuple[Any, Any], system: System, rtol: float, limits: Limits, history: list[float] | None
     ) -> Outcome:
         A, M = prepared
-        result = method(A, system.projected, M=M, rtol=rtol, max_iterations=max_iterations, **own)
+        result = method(A, system.projected, M=M, rtol=rtol, max_iterations=limits.iterations, time_limit=limits.seconds, **own)
         return outcome(result, system, history)
 
     return solve

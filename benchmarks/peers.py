@@ -8,6 +8,7 @@ symmetric pattern where A is symmetric positive (semi)definite, its defaults els
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,37 +18,66 @@ from scipy.sparse import linalg
 
 from .data import SEED
 from .methods import AMG_CAP, GENERAL, LARGEST_3D_DIRECT, SYMMETRIC_INDEFINITE, nothing
-from .records import DEFINITE, EVERY, Method, Outcome, System
+from .records import DEFINITE, EVERY, Limits, Method, Outcome, System
 
 RESTART = 40
+
+
+class OutOfTime(Exception):
+    """Raised out of a peer's callback; `x` is its iterate."""
+
+    def __init__(self, x: np.ndarray):
+        super().__init__()
+        self.x = x
+
+
+def stopped(run: Callable[[], tuple[np.ndarray, int]]) -> tuple[np.ndarray, int]:
+    """x and info of an iteration; where its callback ran out of time, the x of then and -1."""
+    try:
+        return run()
+    except OutOfTime as stop:
+        return stop.x.copy(), -1
 
 
 def scipy_iteration(function: Callable[..., Any]) -> Callable[..., Outcome]:
     """scipy.sparse.linalg.cg or minres, its iterations counted by the callback."""
 
-    def solve(M: Any, system: System, rtol: float, max_iterations: int, history: list[float] | None) -> Outcome:
-        b, count = system.projected, [0]
+    def solve(M: Any, system: System, rtol: float, limits: Limits, history: list[float] | None) -> Outcome:
+        b, count, end = system.projected, [0], time.perf_counter() + limits.seconds
         scale = np.linalg.norm(b)
 
         def look(x: np.ndarray) -> None:
             count[0] += 1
             if history is not None:
                 history.append(float(np.linalg.norm(b - system.A @ x) / scale))
+            if time.perf_counter() > end:
+                raise OutOfTime(x)
 
         if history is not None:
             history.append(1.0)
-        x, info = function(system.A, b, rtol=rtol, maxiter=max_iterations, M=M, callback=look)
+        x, info = stopped(
+            lambda: function(system.A, b, rtol=rtol, maxiter=limits.iterations, M=M, callback=look)
+        )  # fmt: skip
         return Outcome(x, claims=info == 0, iterations=count[0])
 
     return solve
 
 
-def scipy_gmres(M: Any, system: System, rtol: float, max_iterations: int, history: list[float] | None) -> Outcome:
-    """scipy.sparse.linalg.gmres(restart=40); its maxiter counts restarts."""
+def scipy_gmres(M: Any, system: System, rtol: float, limits: Limits, history: list[float] | None) -> Outcome:
+    """scipy.sparse.linalg.gmres(restart=40); its maxiter counts restarts, and the callback sees no x."""
     norms: list[float] = []
-    x, info = linalg.gmres(
-        system.A, system.projected, rtol=rtol, restart=RESTART, maxiter=-(-max_iterations // RESTART), M=M,
-        callback=norms.append, callback_type="pr_norm",
+    end = time.perf_counter() + limits.seconds
+
+    def look(norm: float) -> None:
+        norms.append(norm)
+        if time.perf_counter() > end:
+            raise OutOfTime(np.zeros_like(system.b))
+
+    x, info = stopped(
+        lambda: linalg.gmres(
+            system.A, system.projected, rtol=rtol, restart=RESTART, maxiter=-(-limits.iterations // RESTART), M=M,
+            callback=look, callback_type="pr_norm",
+        )
     )  # fmt: skip
     return Outcome(x, claims=info == 0, iterations=len(norms))
 
@@ -71,7 +101,7 @@ def superlu(**options: Any) -> Callable[[System], Any]:
     return setup
 
 
-def substitute(factors: Any, system: System, rtol: float, max_iterations: int, history: list[float] | None) -> Outcome:
+def substitute(factors: Any, system: System, rtol: float, limits: Limits, history: list[float] | None) -> Outcome:
     return Outcome(factors.solve(system.projected), claims=None)
 
 
@@ -100,14 +130,21 @@ def pyamg_hierarchy(kind: str) -> Callable[[System], tuple[Any, Any]]:
 
 
 def pyamg_cg(
-    prepared: tuple[Any, Any], system: System, rtol: float, max_iterations: int, history: list[float] | None
+    prepared: tuple[Any, Any], system: System, rtol: float, limits: Limits, history: list[float] | None
 ) -> Outcome:
     """pyamg.krylov.cg with the V-cycle as M."""
     from pyamg import krylov
 
-    (A, M), b = prepared, system.projected
+    (A, M), b, end = prepared, system.projected, time.perf_counter() + limits.seconds
     norms: list[float] = []
-    x, info = krylov.cg(A, b, tol=rtol, maxiter=max_iterations, M=M, residuals=norms)
+
+    def look(x: np.ndarray) -> None:
+        if time.perf_counter() > end:
+            raise OutOfTime(x)
+
+    x, info = stopped(
+        lambda: krylov.cg(A, b, tol=rtol, maxiter=limits.iterations, M=M, residuals=norms, callback=look)
+    )  # fmt: skip
     if history is not None:
         history.extend((np.array(norms) / np.linalg.norm(b)).tolist())
     return Outcome(x, claims=info == 0, iterations=len(norms) - 1)

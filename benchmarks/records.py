@@ -41,6 +41,14 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """Where an iteration is stopped: the same number of iterations and seconds for every method. A set-up is never cut."""
+
+    iterations: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """One solve. `claims`: the method itself reports success at its tolerance; a solver that does not test reports None."""
 
@@ -54,7 +62,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way to solve: `setup(system)` is timed apart from `solve(prepared, system, rtol, max_iterations, history)`.
+    """One way to solve: `setup(system)` is timed apart from `solve(prepared, system, rtol, limits, history)`.
 
     `history` is None, or a list that receives the relative residual norm of every iteration (in an untimed run).
     `tighten`: the method stops on a residual that its recurrence carries, so a smaller tolerance may be tried until the
@@ -65,7 +73,7 @@ class Method:
     library: str
     kinds: frozenset[str]
     setup: Callable[[System], Any]
-    solve: Callable[[Any, System, float, int, list[float] | None], Outcome]
+    solve: Callable[[Any, System, float, Limits, list[float] | None], Outcome]
     tighten: bool = False
     needs: str = ""
     iteration_cap: int = 10_000
@@ -75,8 +83,8 @@ class Method:
     def ours(self) -> bool:
         return self.library == "petrov"
 
-    def max_iterations(self, rows: int) -> int:
-        return min(10 * rows, self.iteration_cap)
+    def limits(self, rows: int, seconds: float) -> Limits:
+        return Limits(min(10 * rows, self.iteration_cap), seconds)
 
 
 def off(N: np.ndarray | None, v: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +19,7 @@ from .records import Method, Problem
 from .suites import SUITES
 
 INTERRUPTED = 130
+REPEAT, SECONDS = {True: 3, False: 5}, {True: 5.0, False: 300.0}  # by `quick`
 
 
 def main(
@@ -29,18 +30,18 @@ def main(
 
     `json` is the checkpoint: it is rewritten after every row, and an unfinished one of the same machine, settings,
     versions and source is gone on with. html alone keeps its rows beside it, in the same name with .json. repeat: timed
-    runs a row at most (default 3 if quick, else 5).
+    runs a row at most (default 3 if quick, else 5). An iteration is stopped after 5 s if quick, else after 300 s.
 
     Returns 0; 1 if a method of petrov claimed success wrongly or petrov.solve failed with an exception; 2 for bad input
     (message on stderr); 130 after Ctrl-C, with everything measured so far kept and shown.
     """
     try:
         problems = choose(suite, quick, sizes)
-        settings = Settings(rtol, repeats_or_default(repeat, quick))
+        settings = Settings(rtol, repeats_or_default(repeat, quick), SECONDS[quick])
         path = Path(json) if json is not None else Path(html).with_suffix(".json") if html is not None else None
         if html is not None:
             report.require_libraries()
-        wanted = {"suite": suite, "quick": quick, "sizes": list(sizes or []), "rtol": rtol, "repeat": settings.repeat}
+        wanted = {"suite": suite, "quick": quick, "sizes": list(sizes or []), **asdict(settings)}
         start, message = document.resume(path, document.identity(wanted))
     except (ValueError, OSError, ImportError) as error:
         print(f"petrov bench: {error}", file=sys.stderr)
@@ -67,7 +68,7 @@ def choose(suite: str, quick: bool, sizes: Sequence[int] | None) -> list[Problem
 def repeats_or_default(repeat: int | None, quick: bool) -> int:
     if repeat is not None and repeat < 1:
         raise ValueError(f"repeat is the number of timed runs, at least 1; got {repeat}")
-    return repeat or (3 if quick else 5)
+    return repeat or REPEAT[quick]
 
 
 def run(

@@ -27,6 +27,7 @@ class Numbers(NamedTuple):
 
 weight = LinearForm(lambda v, w: -WEIGHT * v[2])
 
+
 def rigid_body_modes(basis: Basis) -> np.ndarray:
     """(N, 6): three translations and three turns, at every unknown of a vector-valued basis."""
     modes = np.zeros((basis.N, 6))

@@ -26,19 +26,9 @@ class Numbers(NamedTuple):
     fin: float  # watts by the theory of straight fins
 
 
-@BilinearForm
-def conduction(u, v, w):
-    return CONDUCTIVITY * dot(grad(u), grad(v))
-
-
-@BilinearForm
-def cooling(u, v, w):
-    return TRANSFER * u * v
-
-
-@LinearForm
-def one(v, w):
-    return 1.0 * v
+conduction = BilinearForm(lambda u, v, w: CONDUCTIVITY * dot(grad(u), grad(v)))
+cooling = BilinearForm(lambda u, v, w: TRANSFER * u * v)
+one = LinearForm(lambda v, w: 1.0 * v)
 
 
 def main() -> Numbers:

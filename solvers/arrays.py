@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,11 @@ def library(x: Any) -> str:
 
 def dtype_name(x: Any) -> str:
     """'float64' for numpy.float64, torch.float64, array_api_strict.float64 and for arrays of them."""
-    dtype = getattr(x, "dtype", x)
-    if isinstance(dtype, np.dtype):
-        return dtype.name
+    return _name(getattr(x, "dtype", x))
+
+
+@cache
+def _name(dtype: Any) -> str:
     try:
         return np.dtype(dtype).name
     except TypeError:

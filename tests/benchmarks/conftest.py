@@ -20,21 +20,21 @@ def nothing(system):
     return None
 
 
-def substitute(factors, system, rtol, max_iterations, history):
+def substitute(factors, system, rtol, limits, history):
     if history is not None:
         history.extend([1.0, 1e-3, 1e-12])
     return Outcome(factors.solve(system.b), claims=None, iterations=2)
 
 
-def lie(prepared, system, rtol, max_iterations, history):
+def lie(prepared, system, rtol, limits, history):
     return Outcome(np.zeros_like(system.b), claims=True, iterations=1)
 
 
-def give_up(prepared, system, rtol, max_iterations, history):
-    return Outcome(np.zeros_like(system.b), claims=False, iterations=max_iterations)
+def give_up(prepared, system, rtol, limits, history):
+    return Outcome(np.zeros_like(system.b), claims=False, iterations=limits.iterations)
 
 
-def explode(prepared, system, rtol, max_iterations, history):
+def explode(prepared, system, rtol, limits, history):
     raise RuntimeError("boiler pressure\nsecond line")
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from petrov.benchmarks import measure
 from petrov.benchmarks.document import FAILED, NOT_CONVERGED, OK, SKIPPED, WRONG
-from petrov.benchmarks.measure import model_system
+from petrov.benchmarks.measure import Settings, model_system
+from petrov.benchmarks.methods import METHODS
+from petrov.benchmarks.peers import PEERS
 from petrov.benchmarks.records import EVERY, Method, Outcome, Problem, System, relative_residual
 
 
@@ -34,7 +36,7 @@ def test_status_and_times_only_for_right_answers(name, status, words, problems, 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_non_finite_answer_is_wrong(bad, problems, settings):
-    def poison(prepared, system, rtol, max_iterations, history):
+    def poison(prepared, system, rtol, limits, history):
         return Outcome(np.full_like(system.b, bad), claims=True)
 
     row = measure.measure(
@@ -51,7 +53,7 @@ def test_an_answer_of_another_shape_has_an_infinite_residual(x):
 def stops_early(factor):
     """A solver whose recurrence believes it is `factor` times better than it is."""
 
-    def solve(prepared, system, rtol, max_iterations, history):
+    def solve(prepared, system, rtol, limits, history):
         x = np.linalg.solve(system.A.toarray(), system.b)
         return Outcome(x * (1 + 0.99 * factor * rtol), claims=True, iterations=3)
 
@@ -71,7 +73,7 @@ def test_a_recurrence_that_flatters_itself_is_tightened_until_true(factor, statu
 def test_a_wrong_repeat_takes_the_times_away(problems, settings):
     calls = []
 
-    def fickle(prepared, system, rtol, max_iterations, history):
+    def fickle(prepared, system, rtol, limits, history):
         calls.append(1)
         x = np.linalg.solve(system.A.toarray(), system.b)
         return Outcome(x if len(calls) < 3 else 0 * x, claims=True)
@@ -86,7 +88,7 @@ def test_setup_and_solve_are_told_apart_and_compilation_is_in_neither(problems, 
         time.sleep(0.02)
         return np.linalg.solve(system.A.toarray(), system.b)
 
-    def solve(x, system, rtol, max_iterations, history):
+    def solve(x, system, rtol, limits, history):
         time.sleep(0.05)
         return Outcome(x, claims=True, setup_seconds=0.03, compile_seconds=0.01)
 
@@ -102,7 +104,7 @@ def test_a_long_run_is_not_repeated_unless_it_compiled_or_recorded(problems, set
     def runs(problem, compiled):
         calls = []
 
-        def solve(prepared, system, rtol, max_iterations, history):
+        def solve(prepared, system, rtol, limits, history):
             calls.append(1)
             return Outcome(np.linalg.solve(system.A.toarray(), system.b), claims=True, compile_seconds=compiled)
 
@@ -110,6 +112,18 @@ def test_a_long_run_is_not_repeated_unless_it_compiled_or_recorded(problems, set
         return len(calls)
 
     assert (runs(problems[0], 0.0), runs(problems[0], 1e-9), runs(problems[1], 0.0)) == (1, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["scipy cg", "scipy minres", "scipy gmres + ILU", "pyamg SA + cg", "petrov cg", "petrov.solve"])
+def test_every_iteration_ends_at_the_limit_of_seconds(name):
+    method = next(method for method in (*METHODS, *PEERS) if method.name == name)
+    kind = "indefinite" if name in ("scipy minres", "petrov.solve") else "spd"
+    system = model_system(kind, 40)
+    problem = Problem("l", "l", kind, lambda: system)
+    row = measure.measure(method, problem, system, Settings(rtol=1e-15, seconds=1e-9))
+    assert (row.status, row.setup_seconds) == (NOT_CONVERGED, None)
+    assert "at the limit of 1e-09 s" in row.reason
+    assert row.iterations < 10
 
 
 def test_history_is_thinned_and_keeps_its_ends():
@@ -122,7 +136,7 @@ def test_history_is_thinned_and_keeps_its_ends():
 
 
 def test_warnings_of_a_method_are_its_row_s(problems, settings):
-    def grumble(prepared, system, rtol, max_iterations, history):
+    def grumble(prepared, system, rtol, limits, history):
         warnings.warn("singular, maybe", RuntimeWarning, stacklevel=1)
         return Outcome(np.linalg.solve(system.A.toarray(), system.b), claims=True)
 
@@ -131,7 +145,7 @@ def test_warnings_of_a_method_are_its_row_s(problems, settings):
 
 
 def test_what_compiled_code_prints_is_collected_too(problems, settings, capfd):
-    def print_below_python(prepared, system, rtol, max_iterations, history):
+    def print_below_python(prepared, system, rtol, limits, history):
         os.write(1, b"Inner denominator was zero.\n")
         return Outcome(np.linalg.solve(system.A.toarray(), system.b), claims=True)
 

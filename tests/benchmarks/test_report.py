@@ -31,7 +31,7 @@ def run():
             row(name, n * n, "bomb", "pyamg", FAILED),
         ]
     rows.append(Row("absent", "files", "spd", "(all)", "", SKIPPED, "not shipped in wheels"))
-    settings = {"suite": "poisson", "quick": True, "sizes": [], "rtol": 1e-8, "repeat": 3}
+    settings = {"suite": "poisson", "quick": True, "sizes": [], "rtol": 1e-8, "repeat": 3, "seconds": 5.0}
     return Document(document.identity(settings), tuple(rows), True)
 
 

@@ -1,0 +1,84 @@
+"""The course in examples/: every file runs, and one of its numbers is what it should be."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+FILES = sorted(path.name for path in EXAMPLES.glob("*.py"))
+MOST_LINES = 60
+
+NUMBERS: dict[str, Callable[[Any], bool]] = {  # the example, and what holds for what its main() returns
+    "01_first_solve.py": lambda r: r.error < 1e-12 and r.relative_residual <= 1e-8 and r.status == "MAX_ITERATIONS",
+    "02_choosing_a_preconditioner.py": lambda r: r["none"] == 0 and r["Jacobi()"] > 10 * r["PyAMG()"] > 0,
+    "03_many_right_hand_sides.py": lambda r: r.difference < 1e-8 and r.setups == 1 and r.iterations.shape == (8,),
+    "04_singular_neumann.py": lambda r: (
+        r.refused_as == "INCONSISTENT"
+        and abs(r.mean) < 1e-12
+        and r.error < 4e-4
+        and abs(r.inconsistency - 0.1 / 1.01**0.5) < 1e-10
+    ),
+    "05_custom_preconditioner.py": lambda r: 0 < max(r.values()) <= min(r.values()) + 3 <= 25,
+    "06_poisson_on_an_l_shape.py": lambda r: r.error < 1.5e-3 and r.difference < 1e-8 and r.methods[0] == r.methods[1],
+    "07_elasticity_3d.py": lambda r: abs(r.deflection - 1.018) < 1e-3 and 0 < 2 * r.with_modes < r.without,
+    "08_heat_in_an_elbow.py": lambda r: abs(r.watts / r.fin - 1) < 0.01 and r.imbalance < 1e-7,
+    "09_heat_in_time.py": lambda r: list(r.values()) == sorted(r.values(), reverse=True) and min(r.values()) < 0.5 * r["zero"],
+}
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name[:2]}", EXAMPLES / name)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_example_has_its_numbers():
+    assert sorted(NUMBERS) == FILES
+    assert [int(name[:2]) for name in FILES] == list(range(1, len(FILES) + 1))
+
+
+@pytest.mark.parametrize("name", sorted(NUMBERS))
+def test_numbers(name, capsys):
+    numbers = load(name).main()
+    assert NUMBERS[name](numbers), numbers
+    assert capsys.readouterr().out.count("\n") > 1  # a learner sees something
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_form(name):
+    """Short, explained, and a script: the last statement is `if __name__ == "__main__": main()`."""
+    source = (EXAMPLES / name).read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    assert len(source.splitlines()) <= MOST_LINES
+    assert len(ast.get_docstring(tree).splitlines()) >= 3
+    assert ast.unparse(tree.body[-1]) == "if __name__ == '__main__':\n    main()"
+
+
+def test_runs_as_a_script_from_anywhere(tmp_path):
+    ran = subprocess.run([sys.executable, EXAMPLES / FILES[0]], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("CONVERGED: ")
+
+
+def test_rigid_body_modes_cost_nothing():
+    """The modes of example 07 are those: without supports, A maps them to zero."""
+    from skfem import Basis, ElementTetP2, ElementVector, MeshTet
+    from skfem.models.elasticity import lame_parameters, linear_elasticity
+
+    basis = Basis(MeshTet().refined(1), ElementVector(ElementTetP2()))
+    A = linear_elasticity(*lame_parameters(1.0, 0.3)).assemble(basis)
+    modes = load("07_elasticity_3d.py").rigid_body_modes(basis)
+    assert np.linalg.matrix_rank(modes) == 6
+    assert np.abs(A @ modes).max() < 1e-12 * np.abs(A).max()

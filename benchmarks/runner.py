@@ -19,7 +19,7 @@ from .records import Method, Problem
 from .suites import SUITES
 
 INTERRUPTED = 130
-REPEAT, SECONDS = {True: 3, False: 5}, {True: 5.0, False: 300.0}  # by `quick`
+REPEAT, SECONDS = {True: 3, False: 5}, {True: 10.0, False: 300.0}  # by `quick`
 
 
 def main(
@@ -30,7 +30,7 @@ def main(
 
     `json` is the checkpoint: it is rewritten after every row, and an unfinished one of the same machine, settings,
     versions and source is gone on with. html alone keeps its rows beside it, in the same name with .json. repeat: timed
-    runs a row at most (default 3 if quick, else 5). An iteration is stopped after 5 s if quick, else after 300 s.
+    runs a row at most (default 3 if quick, else 5). An iteration is stopped after 10 s if quick, else after 300 s.
 
     Returns 0; 1 if a method of petrov claimed success wrongly or petrov.solve failed with an exception; 2 for bad input
     (message on stderr); 130 after Ctrl-C, with everything measured so far kept and shown.

@@ -63,15 +63,19 @@ def library(x: Any) -> str:
 
 def dtype_name(x: Any) -> str:
     """'float64' for numpy.float64, torch.float64, array_api_strict.float64 and for arrays of them."""
-    return _name(getattr(x, "dtype", x))
-
-
-@cache
-def _name(dtype: Any) -> str:
+    dtype = getattr(x, "dtype", x)
+    if isinstance(dtype, np.dtype):
+        return numpy_name(dtype)
     try:
         return np.dtype(dtype).name
     except TypeError:
         return str(dtype).rpartition(".")[2]
+
+
+@cache
+def numpy_name(dtype: np.dtype) -> str:
+    """dtype.name, which NumPy puts together anew at every call."""
+    return dtype.name
 
 
 def working_dtype(*names: str) -> str:

@@ -37,13 +37,25 @@ def trusted(A: Any) -> bool:
 
 
 def residual(A: Any, b: Any, x: Any, space: Space) -> Any:
-    """b - A x, in double precision where the entries of A can be read, else in the precision of its products."""
+    """b - A x in double precision where A's entries can be read or its products are, else in the precision of its products."""
     wide = arrays.WIDE[space.dtype]
-    if wide == space.dtype or arrays.stored_values(A) is None:
-        return b - arrays.asarray(product(A, x, space), space, arrays.dtype_name(b))
+    if wide == space.dtype:
+        return b - arrays.asarray(product(A, x, space), space, wide)
+    if arrays.stored_values(A) is None:
+        x = arrays.asarray(x, space, wide) if answers_in_double(A, space) else x
+        return b - arrays.asarray(product(A, x, space), space, wide)
     wide_A = (A.tocsr() if isinstance(A, CSR) else A)
     wide_A = wide_A.astype(wide) if space.is_numpy else arrays.asarray(wide_A, space, wide)
     return b - wide_A @ arrays.asarray(x, space, wide)
+
+
+def answers_in_double(A: Any, space: Space) -> bool:
+    """True if an operator in single precision, known by products only, multiplies double-precision vectors in that."""
+    probe = arrays.zeros((A.shape[1],), space, arrays.WIDE[space.dtype])
+    try:
+        return arrays.dtype_name(A @ probe) == arrays.WIDE[space.dtype]
+    except (TypeError, ValueError, RuntimeError):  # it takes nothing but its own precision
+        return False
 
 
 def ratio(numerator: Any, denominator: Any, active: Any, space: Space) -> Any:

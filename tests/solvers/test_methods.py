@@ -164,3 +164,22 @@ def test_residual_history_starts_at_x0_and_ends_below_the_limit():
     assert result.residuals[0] == pytest.approx(np.linalg.norm(b))
     assert result.residuals[-1] <= 1e-8 * np.linalg.norm(b)
     assert len(result.residuals) == result.iterations + 1
+
+
+class Single(Bare):
+    """An operator that rounds every product to single precision, whatever it is given."""
+
+    def __matmul__(self, x):
+        return super().__matmul__(x.astype("float32")).astype("float32")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_products_in_single_precision_are_not_trusted_beyond_their_rounding(name):
+    """The same residual may be claimed when A multiplies in double, and may not when rounding could hide it."""
+    A, _ = CASES[3].system("float32")
+    b = np.sin(np.pi * np.arange(1, 41) / 41).astype("float32")  # x is 170 times as large, and so is what rounding may hide
+    assert METHODS[name][0](Bare(A), b, rtol=4e-5).converged
+    result = METHODS[name][0](Single(A), b, rtol=4e-5)
+    assert result.status in (Status.STAGNATED, Status.MAX_ITERATIONS)
+    easy, b = CASES[2].system("float32")
+    assert METHODS[name][0](Single(easy), b).converged

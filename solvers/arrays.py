@@ -219,9 +219,10 @@ def norm(x: Any, space: Space) -> Any:
         factor = largest if scaled is not magnitude else 1.0
         return factor * math.sqrt(host(xp.sum(scaled * scaled, axis=0)))
     usable = (largest > 0) & np.isfinite(largest)
-    divisor = np.where(usable, largest, 1.0)
-    scaled = magnitude / xp.asarray(divisor, dtype=magnitude.dtype, device=space.device)
-    return np.where(usable, divisor * np.sqrt(host(xp.sum(scaled * scaled, axis=0))), largest)
+    divisor = np.where(usable, largest, math.inf)  # a column that is not usable becomes 0 or NaN, and is not looked at
+    with np.errstate(invalid="ignore"):
+        scaled = magnitude / xp.asarray(divisor, dtype=magnitude.dtype, device=space.device)
+    return np.where(usable, np.where(usable, largest, 1.0) * np.sqrt(host(xp.sum(scaled * scaled, axis=0))), largest)
 
 
 def first_nonfinite(x: Any) -> tuple[int, ...] | None:

@@ -55,7 +55,11 @@ def null_and_seen_by_b(run: Any, v: Any) -> np.ndarray:
 def uncancelled(run: Any, x: Any, length: Any) -> Any:
     """|| |A| |x| ||, which A x would be without cancellation: a small entry of A that is alone in its row is no null row."""
     A = run.problem.A
-    return arrays.norm(abs(A.tocsr()) @ np.abs(x), run.space) if isinstance(A, CSR) else size_of_A(run) * length
+    if not isinstance(A, CSR):
+        return size_of_A(run) * length
+    matrix = A.tocsr()  # not abs(matrix): SciPy would sort the user's arrays in place first
+    sizes = type(matrix)((np.abs(A.values), matrix.indices, matrix.indptr), shape=A.shape)
+    return arrays.norm(sizes @ np.abs(x), run.space)
 
 
 def size_of_A(run: Any) -> float:

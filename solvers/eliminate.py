@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .operator import name_of
 from .storage.csr import CSR, view
 
 
@@ -26,7 +27,8 @@ class Elimination:
     def reduce(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(x_D, right-hand side of the interior)."""
         pivots = self.pivots if b.ndim == 1 else self.pivots[:, None]
-        known = b[self.fixed] / pivots
+        with np.errstate(over="ignore", invalid="ignore"):  # a b that is not finite, or a quotient: the residual says it
+            known = b[self.fixed] / pivots
         return known, b[self.free] - self.coupling @ known
 
     def expand(self, known: np.ndarray, interior: np.ndarray) -> np.ndarray:
@@ -52,3 +54,36 @@ def eliminate(A: Any) -> Elimination | None:
     fixed, free = np.flatnonzero(single), np.flatnonzero(~single)
     rest = matrix[free]
     return Elimination(fixed, free, diagonal[fixed], view(rest[:, free].tocsr()), rest[:, fixed].tocsr())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restricted:
+    """The free rows and columns of an applied M that was made for the whole A."""
+
+    M: Any
+    free: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (len(self.free), len(self.free))
+
+    @property
+    def dtype(self) -> Any:
+        return self.M.dtype
+
+    @property
+    def name(self) -> str:
+        return name_of(self.M)
+
+    @property
+    def linear(self) -> bool:
+        return getattr(self.M, "linear", True)
+
+    @property
+    def spd(self) -> bool | None:
+        return getattr(self.M, "spd", None)
+
+    def __matmul__(self, r: np.ndarray) -> np.ndarray:
+        whole = np.zeros((self.M.shape[1], *r.shape[1:]), r.dtype)
+        whole[self.free] = r
+        return np.asarray(self.M @ whole)[self.free]

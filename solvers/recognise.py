@@ -101,7 +101,7 @@ def from_products(A: Any, seed: int) -> Facts:
     y, z = y.astype(name), z.astype(name)
     Ay, Az = (apply_like(A, v) for v in (y, z))
     largest = max(np.abs(Ay).max(), np.abs(Az).max())
-    if not 0 < largest < np.inf:  # a zero operator is symmetric; one that is not finite will say so in the solve
+    if not np.finfo(name).tiny < largest < np.inf:  # a zero operator is symmetric; one that is not finite says so later
         return Facts(n, "operator", name, symmetric=True, products=2)
     Ay, Az = Ay / largest, Az / largest
     scale = np.linalg.norm(y) * np.linalg.norm(Az) + np.linalg.norm(z) * np.linalg.norm(Ay)

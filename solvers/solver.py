@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from . import arrays
+from .arrays import Space
 from .choose import Factorise, Plan, describe, named, plans
 from .direct.refinement import direct
-from .eliminate import eliminate
+from .eliminate import Restricted, eliminate
 from .krylov import bicgstab, cg, flexible_cg, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
 from .operator import checked, name_of
@@ -21,7 +22,7 @@ from .recognise import Facts, recognise
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
 from .storage import CSR, compact
-from .system import iteration_limit, matrix_in_range, nonnegative, preconditioner, right_hand_side
+from .system import iteration_limit, matrix_in_range, nonfinite, nonnegative, preconditioner, right_hand_side
 from .transform import Transform
 
 METHODS: dict[str, Callable[..., SolveResult]] = {
@@ -124,7 +125,7 @@ class Solver:
         b, space = right_hand_side(self.original, b)
         reachable(rtol, atol, b, space)
         iteration_limit(keywords.get("max_iterations"), self.original.shape[0])
-        if (refusal := self.refusal(b)) is not None:
+        if (refusal := self.refusal(b, space)) is not None:
             return refusal
         transform = self.transform
         if transform.trivial:
@@ -142,16 +143,17 @@ class Solver:
             raise SolveInterrupted(str(result), result) from None
         return transform.restate(inner, result, b, rtol, atol, space)
 
-    def refusal(self, b: Any) -> SolveResult | None:
-        """What can be told without a solve: a NaN in A, a method that needs symmetry, a row of zeros that b contradicts."""
+    def refusal(self, b: Any, space: Space) -> SolveResult | None:
+        """What can be told without a solve: a NaN in A or b, a method that needs symmetry, a row of zeros that b contradicts."""
         facts = self.facts
-        if self.defect is not None:
-            return failed(b, self.method, Status.NONFINITE_INPUT, self.defect)
+        if (defect := self.defect or nonfinite("b", b, arrays.norm(b, space))) is not None:
+            return failed(b, space, self.method, Status.NONFINITE_INPUT, defect)
         if self.method in SYMMETRIC_ONLY and facts.symmetric is False:
             detail = f"max|A - A^H| = {facts.asymmetry:.1e} max|A|" if facts.form != "operator" else "by two sampled products"
-            return failed(b, self.method, Status.NOT_SYMMETRIC, f"{self.method} was asked for, but A is not symmetric ({detail})")
+            detail = f"{self.method} was asked for, but A is not symmetric ({detail})"
+            return failed(b, space, self.method, Status.NOT_SYMMETRIC, detail)
         if facts.empty_row is not None and self.transform.trivial and np.any(b[facts.empty_row]):
-            return failed(b, self.method, Status.INCONSISTENT, f"row {facts.empty_row} of A is zero but b is not there")
+            return failed(b, space, self.method, Status.INCONSISTENT, f"row {facts.empty_row} of A is zero but b is not there")
         return None
 
     def climb(self, b: Any, **keywords: Any) -> SolveResult:
@@ -183,7 +185,8 @@ class Solver:
         except (np.linalg.LinAlgError, MemoryError, ValueError) as error:
             if not isinstance(self.M, str) and plan.method != "direct":
                 raise  # the user's own preconditioner
-            return failed(b, plan.method, Status.BREAKDOWN, f"setting up {name_of(plan.M)} failed: {error}")
+            detail, space = f"setting up {name_of(plan.M)} failed: {error}", right_hand_side(self.A, b)[1]
+            return failed(b, space, plan.method, Status.BREAKDOWN, detail)
         setup = time.perf_counter() - start if new else 0.0
         A = self.A if self.nullspace is None else Projected(self.A, self.nullspace)
         keywords = {**keywords, "M": M}
@@ -194,10 +197,12 @@ class Solver:
     def set_up(self, index: int, M: Any) -> Any:
         """The applied preconditioner of a plan, made once."""
         if index not in self.ready:
+            elimination = self.transform.elimination
             if self.near_nullspace is not None and hasattr(M, "bind"):
-                elimination = self.transform.elimination
                 near = self.near_nullspace if elimination is None else self.near_nullspace[elimination.free]
                 M = M.bind(near_nullspace=near)
+            if elimination is not None and hasattr(M, "shape") and tuple(M.shape) == tuple(self.original.shape):
+                M = Restricted(M, elimination.free)
             if self.nullspace is not None and isinstance(M, Factorise):
                 M = bordered_factor(self.A, self.nullspace)
             M = preconditioner(M, self.A)
@@ -226,11 +231,11 @@ def reachable(rtol: float | None, atol: float, b: Any, space: Any) -> None:
         )
 
 
-def failed(b: Any, method: str, status: Status, detail: str) -> SolveResult:
+def failed(b: Any, space: Space, method: str, status: Status, detail: str) -> SolveResult:
     """The record of a solve that was not begun: x = 0."""
     xp = arrays.namespace(b)
     assert xp is not None
-    norms = np.linalg.norm(arrays.to_numpy(b), axis=0)
+    norms = arrays.norm(b, space)
     vector = b.ndim == 1
     return SolveResult(
         x=xp.zeros_like(b), status=status, reason=f"{detail}; {status.value}", method=method, preconditioner="none",

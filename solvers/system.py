@@ -228,5 +228,6 @@ def times(x: Any, exponent: Any, space: Space) -> Any:
     """2^exponent x, in two exact factors because one alone may be out of range."""
     half = np.trunc(np.asarray(exponent) / 2)
     for part in (half, exponent - half):
-        x = x * space.xp.asarray(np.exp2(part), dtype=getattr(space.xp, space.real), device=space.device)
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever needs x looks at what came of it
+            x = x * space.xp.asarray(np.exp2(part), dtype=getattr(space.xp, space.real), device=space.device)
     return x

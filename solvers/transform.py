@@ -61,12 +61,14 @@ class Transform:
         size = np.atleast_1d(arrays.norm(b, space))
         norms = np.atleast_1d(arrays.norm(reference.residual(self.A, wide, x, space), space))
         met = norms <= np.maximum(asked * size, atol)
-        relative = np.divide(norms, size, out=np.zeros_like(norms), where=size > 0)
         if result.converged and not met.all():
             statuses = tuple(Status.CONVERGED if ok else Status.STAGNATED for ok in met)
             result = replace(result, status=Status.STAGNATED, statuses=statuses)
             said.append(Status.STAGNATED.value)
-        vector = b.ndim == 1
+        if not np.isfinite(norms).all():
+            result, x, norms = replace(result, status=Status.DIVERGED), np.zeros_like(b), size
+            said.append(f"x is too large for {space.dtype}")
+        vector, relative = b.ndim == 1, np.divide(norms, size, out=np.zeros_like(norms), where=size > 0)
         return replace(
             result, x=x, rtol=asked, matvecs=result.matvecs + len(norms), residual=float(norms[0]) if vector else norms,
             relative_residual=float(relative[0]) if vector else relative, reason="; ".join(said),

@@ -15,8 +15,8 @@ def product(A: Any, x: Any, space: Space, what: str = "A") -> Any:
     if type(y) is not type(x):
         y = arrays.asarray(y, space, arrays.dtype_name(y))
     if y.shape != x.shape:
-        if y.shape == (*x.shape, 1):
-            return y[:, 0]
+        if y.shape == (*x.shape, 1) or (y.shape == () and x.shape == (1,)):  # SciPy's coo_array (1, 1) returns a scalar
+            return space.xp.reshape(y, x.shape)
         raise ValueError(
             f"{what} @ x must have the shape {tuple(x.shape)} of x; {type(A).__name__} returned {tuple(y.shape)}; correct its @"
         )

@@ -97,7 +97,7 @@ def balanced(run: Run, M: Any, r: Any) -> Any:
     gain = float(arrays.norm(image, run.space)) / float(arrays.norm(r, run.space))
     if not 0.0 < gain < math.inf or 1e-60 < gain < 1e60:
         return M
-    return Scaled(M, 2.0 ** -math.floor(math.log2(gain)))
+    return Scaled(M, 2.0 ** min(-math.floor(math.log2(gain)), 1000))
 
 
 def lanczos_norm(run: Run, M: Any, v: Any) -> tuple[Any, float | None]:

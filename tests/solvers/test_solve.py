@@ -292,3 +292,16 @@ def test_the_first_solve_of_a_process_is_quick(tmp_path, method):
 
     assert seconds() < 15.0
     assert min(seconds() for _ in range(3)) < 1.5
+
+
+def test_an_applied_preconditioner_of_the_whole_serves_the_free_rows():
+    A, b, _ = dirichlet(20)
+    M = sp.diags_array(1 / A.diagonal())
+    for given in (M.tocsr(), Bare(M.toarray())):
+        result = petrov.solve(A, b, M=given)
+        assert result.method == "flexible_cg" and result.converged
+
+
+def test_an_eliminated_unknown_that_overflows_is_no_answer():
+    result = petrov.solve(sp.csr_array(np.array([[1e-17]], "float32")), np.array([1e30], "float32"), raise_on_failure=False)
+    assert result.status is Status.DIVERGED and np.isfinite(result.x).all()

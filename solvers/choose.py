@@ -17,7 +17,8 @@ from .external.pyamg import PyAMG
 from .preconditioners import Chebyshev, IncompleteCholesky, IncompleteLU, Jacobi
 from .recognise import Facts
 
-DIRECT_AT_ONCE = 0.5  # seconds below which a factorisation, which cannot fail to converge, is taken without comparing
+DIRECT_AT_ONCE = 0.05  # seconds below which a factorisation, which cannot fail to converge, is taken without comparing
+MULTIGRID_FROM = 20_000  # rows
 DENSE_LIMIT = 4_000  # rows up to which a dense matrix is factorised
 DIRECT_LIMIT = 600.0  # estimated seconds beyond which a factorisation is no fallback but a lost afternoon
 
@@ -80,32 +81,41 @@ def plans(facts: Facts, singular: bool) -> list[Plan]:
 
 def sparse_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
     """Everything that suits A, the quickest by estimate first; a factorisation that is quick enough before all."""
-    certain = facts.positive and facts.dominant and not singular  # definite without doubt, so no pivoting is needed
-    seconds = direct_seconds(facts)
+    seconds = direct_seconds(facts) * (2.0 if singular else 1.0)  # a null space costs a dense border
     why = f"{shape}: a factorisation (about {seconds:.2g} s) is cheap and sure"
-    factor = (0.0 if seconds <= DIRECT_AT_ONCE else seconds, Plan("direct", Factorise(True if certain else None), why))
-    tries = [*iterative_plans(facts, shape, singular), *([factor] if seconds <= DIRECT_LIMIT else [])]
+    cost = 0.0 if seconds <= DIRECT_AT_ONCE else seconds
+    # An A that only may be definite is factorised as if it were: the residual tells, and the general form comes next.
+    factors = [(cost, Plan("direct", direct_recipe(facts, singular), why))]
+    if factors[0][1].M.spd:
+        factors.append((cost + seconds, Plan("direct", Factorise(), "with pivoting")))
+    tries = [*iterative_plans(facts, shape, singular), *(factors if seconds <= DIRECT_LIMIT else [])]
     return [plan for _, plan in sorted(tries, key=lambda pair: pair[0])]
+
+
+def direct_recipe(facts: Facts, singular: bool = False) -> Factorise:
+    """The factorisation that suits A: without pivoting where A may be positive definite."""
+    return Factorise(True if facts.form == "sparse" and facts.positive and not singular else None)
 
 
 def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[tuple[float, Plan]]:
     """(estimated seconds, plan) of the iterations that A's symmetry and signs allow."""
-    steps = 0.5 * facts.depth + 1  # conjugate gradients with IC(0) need about as many as half the diameter of the mesh
+    plain = 1.5 * facts.depth * 2e-9 * facts.entries + 1e-3  # steps grow with the diameter of the mesh
     if facts.symmetric and facts.definite == 1:
-        cheap = Jacobi() if singular else IncompleteCholesky()
+        ic = 0.5 * facts.depth * 3e-9 * facts.entries + 1e-3
         tries = [
-            (steps * 8e-9 * facts.entries + 1e-3, Plan("cg", cheap, shape)),
-            (10 * steps * 8e-9 * facts.entries + 2e-3, Plan("minres", None, "A turned out not to be positive definite")),
+            (plain, Plan("cg", Jacobi(), shape)) if singular else (ic, Plan("cg", IncompleteCholesky(), shape)),
+            (10 * plain, Plan("minres", None, "A turned out not to be positive definite")),
         ]
-        if facts.n >= 20_000 and importlib.util.find_spec("pyamg") is not None:
+        if facts.n >= MULTIGRID_FROM and importlib.util.find_spec("pyamg") is not None:
+            kind, each = ("ruge_stuben", 2.7e-7) if facts.m_matrix else ("smoothed_aggregation", 5.5e-7)
             why = f"{shape}: large, so multigrid (PyAMG is installed)"
-            tries.append((2e-6 * facts.entries, Plan("cg", PyAMG(kind="smoothed_aggregation"), why)))
+            tries.append((each * facts.entries + 5e-3, Plan("cg", PyAMG(kind=kind), why)))
         return tries
     if facts.symmetric:
-        return [(10 * steps * 8e-9 * facts.entries + 1e-3, Plan("minres", None, f"{shape}: quicker than a factorisation"))]
+        return [(10 * plain, Plan("minres", None, f"{shape}: quicker than a factorisation"))]
     if singular:
-        return [(10 * steps * 4e-8 * facts.entries + 1e-3, Plan("gmres", None, shape))]
-    ilu = steps * 1e-7 * facts.entries + 1e-3
+        return [(20 * plain, Plan("gmres", None, shape))]
+    ilu = 30 * plain
     return [
         (ilu, Plan("gmres", IncompleteLU(), f"{shape}: quicker than a factorisation")),
         (2 * ilu, Plan("bicgstab", IncompleteLU(), "gmres failed")),
@@ -124,5 +134,5 @@ def describe(facts: Facts) -> str:
 
 def direct_seconds(facts: Facts) -> float:
     """Factorising the top separator, a dense block of the graph's width, and a logarithm of passes over the rest."""
-    block = min(12.0 * facts.width**3, 3.0 * facts.n**3)  # no more than a dense factorisation of the whole
-    return (1.0 if facts.positive else 2.0) * (block + 40.0 * facts.entries * math.log2(facts.n + 2)) / 1e9
+    block = min(7.0 * facts.width**3, 0.1 * facts.n**3)  # fill is never that of a dense matrix
+    return (1.0 if facts.positive else 2.0) * (block + 22.0 * facts.entries * math.log2(facts.n + 2)) / 1e9

@@ -21,7 +21,8 @@ class Facts:
 
     form: 'sparse', 'dense' or 'operator'; symmetric means Hermitian for a complex A; asymmetry is max|A - A^H| / max|A|
     (sampled for an operator); definite: +1 or -1 if the diagonal has one sign (necessary for a definite A), 0 if not;
-    dominant: the rows are diagonally dominant, so a symmetric A with a positive diagonal is positive semidefinite;
+    dominant: the rows are diagonally dominant, so a symmetric A with a positive diagonal is positive semidefinite; m_matrix:
+    dominant, with a positive diagonal and nothing positive off it;
     zero_sums: every row sums to zero, so the constant vector is in the null space; width and depth of the graph: the
     largest level of a breadth-first search and the number of levels (separator and diameter of the underlying mesh).
     """
@@ -34,6 +35,7 @@ class Facts:
     asymmetry: float = 0.0
     definite: int | None = None
     dominant: bool = False
+    m_matrix: bool = False
     zero_sums: bool = False
     empty_row: int | None = None
     width: int = 0
@@ -69,9 +71,11 @@ def from_entries(A: CSR) -> Facts:
     empty = np.flatnonzero(row_sizes == 0)
     sums = np.abs(np.asarray(matrix.sum(axis=1)).ravel())
     width, depth = levels(matrix)
+    dominant, signs = bool((2 * np.abs(diagonal) >= row_sizes * (1 - 1e-12)).all()), sign(diagonal)
+    positive_entries = 0 if A.dtype.kind == "c" else int(np.count_nonzero(A.values > 0))
     return Facts(
-        n, "sparse", A.dtype.name, A.nnz, asymmetry <= SYMMETRIC, asymmetry, sign(diagonal),
-        bool((2 * np.abs(diagonal) >= row_sizes * (1 - 1e-12)).all()),
+        n, "sparse", A.dtype.name, A.nnz, asymmetry <= SYMMETRIC, asymmetry, signs, dominant,
+        dominant and signs == 1 and positive_entries == n,
         bool((sums <= 64 * np.finfo(A.dtype).eps * row_sizes).all()),
         int(empty[0]) if len(empty) else None, width, depth,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import arrays
 from .arrays import Space
-from .choose import Factorise, Plan, describe, named, plans
+from .choose import Factorise, Plan, describe, direct_recipe, named, plans
 from .direct.refinement import direct
 from .eliminate import Restricted, eliminate
 from .krylov import bicgstab, cg, flexible_cg, gmres, minres
@@ -67,7 +67,7 @@ class Solver:
         nullspace, self.near_nullspace = self.arguments
         elimination = None if nullspace is not None else eliminate(self.original)
         inner, sign = self.original if elimination is None else elimination.interior, 1.0
-        self.facts: Facts = recognise(inner, self.seed)
+        self.facts = recognise(inner, self.seed)
         if self.facts.symmetric and self.facts.definite == -1 and self.facts.form in ("sparse", "dense"):
             sign, inner = -1.0, compact(-inner.tocsr()) if isinstance(inner, CSR) else -inner
             self.facts = replace(self.facts, definite=1)
@@ -86,11 +86,18 @@ class Solver:
         if self.method == "auto":
             return [Plan(self.method_for(self.M), self.M, f"{describe(self.facts)}; M was given")]
         if self.method == "direct":
-            return [Plan("direct", Factorise() if isinstance(self.M, str) or self.M is None else self.M, "asked for")]
+            return [Plan("direct", M, "asked for") for M in self.factorisations()]
         if isinstance(self.M, str):
             suited = [plan for plan in plans(self.facts, self.nullspace is not None) if plan.method == self.method]
             return [replace(suited[0], why=f"{self.method} asked for")] if suited else [Plan(self.method, None, "asked for")]
         return [Plan(self.method, self.M, "asked for")]
+
+    def factorisations(self) -> list[Any]:
+        """The user's own, or the one that suits A and, where that trusts A to be definite, the one that does not."""
+        if self.M is not None and not isinstance(self.M, str):
+            return [self.M]
+        suited = direct_recipe(self.facts, self.nullspace is not None)
+        return [suited, Factorise()] if suited.spd else [suited]
 
     def method_for(self, M: Any) -> str:
         """cg only with a linear, symmetric positive definite M; flexible_cg forgives all else."""

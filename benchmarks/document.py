@@ -61,11 +61,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A run: `identity` (settings, machine, versions, threads, source) says what the rows were measured on."""
+    """A run: `identity` (settings, machine, versions, threads, source) says what the rows were measured on; `load` is how
+    many other processes wanted a core just before it began (the one-minute average; None where the system has none)."""
 
     identity: dict[str, Any]
     rows: tuple[Row, ...] = ()
     finished: bool = False
+    load: float | None = None
 
     @property
     def done(self) -> dict[tuple[str, str], Row]:
@@ -99,7 +101,10 @@ def save(document: Document, path: Path) -> None:
 
 def text(document: Document) -> str:
     """The document as JSON, a row a line. Non-finite numbers are refused: no other reader of JSON takes them."""
-    head = {"format": FORMAT, "schema": SCHEMA, "identity": document.identity, "finished": document.finished}
+    head = {
+        "format": FORMAT, "schema": SCHEMA, "identity": document.identity, "load": document.load,
+        "finished": document.finished,
+    }  # fmt: skip
     names = [item.name for item in fields(Row)]
     lines = (json.dumps({name: getattr(row, name) for name in names}, allow_nan=False) for row in document.rows)
     return f'{json.dumps(head, indent=1, allow_nan=False)[:-2]},\n "rows": [\n' + ",\n".join(lines) + "\n ]\n}\n"
@@ -115,10 +120,10 @@ def load(path: Path) -> Document:
         raise ValueError(f"{path} is not a petrov benchmark: expected a JSON object with format = {FORMAT!r}")
     if content.get("schema") != SCHEMA:
         raise ValueError(f"{path} has schema {content.get('schema')!r}; this version of petrov reads {SCHEMA}: run it again")
-    if missing := {"identity", "finished", "rows"} - content.keys():
+    if missing := {"identity", "load", "finished", "rows"} - content.keys():
         raise ValueError(f"{path} lacks {sorted(missing)}: it is damaged, run the benchmark again")
     rows = tuple(parse_row(entry, path) for entry in content["rows"])
-    return Document(content["identity"], rows, bool(content["finished"]))
+    return Document(content["identity"], rows, bool(content["finished"]), content["load"])
 
 
 def parse_row(entry: dict[str, Any], path: Path) -> Row:
@@ -137,16 +142,21 @@ def resume(path: Path | None, wanted: dict[str, Any]) -> tuple[Document, str]:
 
     Any other benchmark found at path is kept beside it under NAME.previous.json, never overwritten in place.
     """
-    fresh = Document(wanted)
+    load_now = machine.load()
+    fresh = Document(wanted, load=load_now)
     if path is None or not path.exists():
         return fresh, ""
     found = load(path)
     if found.identity == json.loads(json.dumps(wanted)) and not found.finished:
-        return Document(wanted, found.rows), f"going on after {len(found.rows)} rows of {path}"
+        return Document(wanted, found.rows, load=higher(found.load, load_now)), f"going on after {len(found.rows)} rows of {path}"
     previous = path.with_suffix(".previous.json")
     path.replace(previous)
     why = "finished" if found.finished else "measured with other settings, machine or versions"
     return fresh, f"{path} was {why}: kept as {previous.name}"
+
+
+def higher(a: float | None, b: float | None) -> float | None:
+    return max((value for value in (a, b) if value is not None), default=None)
 
 
 def best(rows: Iterable[Row]) -> Row | None:

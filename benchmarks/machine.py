@@ -46,6 +46,11 @@ def memory_gib() -> int | None:
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
 
 
+def load() -> float | None:
+    """Processes that want a core, averaged over the last minute: above about 0.3 per core, times are noisy."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
 def threads() -> dict[str, Any]:
     """Threads of petrov's kernels (numba) and of the BLAS that NumPy and SciPy call; their sparse products use one."""
     from ..solvers.kernels.threads import threads as kernel_threads

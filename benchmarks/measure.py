@@ -110,7 +110,8 @@ def judge_and_time(row: Row, method: Method, problem: Problem, system: System, s
     )  # fmt: skip
     if status != OK:
         return row
-    counts = first.total > LONG and history is None and first.outcome.compile_seconds == 0.0
+    slowed = first.outcome.compile_seconds > 0.0 or (problem.plotted and method.history_costs)
+    counts = first.total > LONG and not slowed
     runs = [first] if counts else repeats(method, system, first.asked_rtol, settings)
     verdicts = [verdict(run, settings) for run in runs]
     if bad := next((item for item in verdicts if item[0] != OK), None):

@@ -151,9 +151,12 @@ def pyamg_cg(
 
 
 PEERS: tuple[Method, ...] = (
-    Method("scipy cg", "scipy", DEFINITE, nothing, scipy_iteration(linalg.cg), tighten=True),
-    Method("scipy cg + Jacobi", "scipy", DEFINITE, scipy_jacobi, scipy_iteration(linalg.cg), tighten=True),
-    Method("scipy minres", "scipy", SYMMETRIC_INDEFINITE, nothing, scipy_iteration(linalg.minres), tighten=True),
+    Method("scipy cg", "scipy", DEFINITE, nothing, scipy_iteration(linalg.cg), tighten=True, history_costs=True),
+    Method("scipy cg + Jacobi", "scipy", DEFINITE, scipy_jacobi, scipy_iteration(linalg.cg), tighten=True, history_costs=True),
+    Method(
+        "scipy minres", "scipy", SYMMETRIC_INDEFINITE, nothing, scipy_iteration(linalg.minres),
+        tighten=True, history_costs=True,
+    ),
     Method("scipy gmres + ILU", "scipy", GENERAL, scipy_ilu, scipy_gmres, tighten=True),
     Method(
         "scipy splu", "scipy", DEFINITE,

@@ -66,7 +66,8 @@ class Method:
 
     `history` is None, or a list that receives the relative residual norm of every iteration (in an untimed run).
     `tighten`: the method stops on a residual that its recurrence carries, so a smaller tolerance may be tried until the
-    true residual satisfies. `needs` is the module it imports; `direct_dim3` the largest 3-D system a factorisation gets.
+    true residual satisfies. `history_costs`: a run that records one is slower. `needs`: the module it imports.
+    `largest_3d`: the rows of the largest 3-D system that a factorisation is given.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Method:
     setup: Callable[[System], Any]
     solve: Callable[[Any, System, float, Limits, list[float] | None], Outcome]
     tighten: bool = False
+    history_costs: bool = False
     needs: str = ""
     iteration_cap: int = 10_000
     largest_3d: int | None = None

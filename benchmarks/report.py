@@ -9,7 +9,7 @@ from typing import Any
 
 from . import figures
 from .document import OK, WRONG, Document, Row, by_problem, speed_against_peers
-from .table import DEFAULT, seconds, tally, verdict
+from .table import DEFAULT, busy, seconds, tally, verdict
 
 TEMPLATE = "report.html.j2"
 NEEDS = ("jinja2", "matplotlib")
@@ -52,7 +52,7 @@ def render(document: Document) -> str:
         plots={name: text and Markup(text) for name, text in plots.items()},
         summary=[overview(name, rows) for name, rows in by_problem(document.rows).items()],
         problems=[detail(name, rows) for name, rows in by_problem(document.rows).items()],
-        facts=facts(document),
+        facts=facts(document), busy=busy(document),
     )  # fmt: skip
 
 
@@ -109,5 +109,6 @@ def facts(document: Document) -> list[tuple[str, str]]:
     flat = dict(identity["machine"])
     flat |= {f"{name} version": value or "not installed" for name, value in identity["versions"].items()}
     flat |= {"petrov threads": identity["threads"]["numba"], "BLAS threads": ", ".join(identity["threads"]["blas"])}
+    flat |= {"load before the run": document.load}
     flat |= {name: value for name, value in identity["settings"].items() if value not in ([], None)}
     return [(name.replace("_gib", " (GiB)"), str(value)) for name, value in flat.items()]

@@ -19,7 +19,7 @@ from .records import Method, Problem
 from .suites import SUITES
 
 INTERRUPTED = 130
-REPEAT, SECONDS = {True: 3, False: 5}, {True: 10.0, False: 300.0}  # by `quick`
+REPEAT, SECONDS = {True: 3, False: 5}, {True: 4.0, False: 300.0}  # by `quick`
 
 
 def main(

@@ -13,6 +13,7 @@ from .document import FAILED, NOT_CONVERGED, OK, SKIPPED, WRONG, Document, Row, 
 
 STYLES = {OK: "", NOT_CONVERGED: "yellow", WRONG: "bold red", FAILED: "red", SKIPPED: "dim"}
 DEFAULT = "petrov.solve"
+NOISY = 0.3  # load per core
 HEADER = f"{'problem':<26} {'method':<21} {'set-up':>9} {'solve':>9} {'its':>6} {'residual':>9}  status"
 
 
@@ -108,13 +109,23 @@ def tally(document: Document) -> str:
         f"petrov.solve against the best peer of each problem: faster on {faster}, slower on {slower}, "
         f"equal on {len(known) - faster - slower}.\n"
         + "\n".join(
-            f"{name}: wrong answers {counts[WRONG, ours]}, not converged {counts[NOT_CONVERGED, ours]}, "
+            f"{name + ':':<7} wrong answers {counts[WRONG, ours]}, not converged {counts[NOT_CONVERGED, ours]}, "
             f"failed {counts[FAILED, ours]}"
-            for name, ours in (("petrov", True), ("peers ", False))
+            for name, ours in (("petrov", True), ("peers", False))
         )
     )
 
 
+def busy(document: Document) -> str:
+    """A warning where other processes shared the machine; '' where none did."""
+    cores = document.identity.get("machine", {}).get("cores", 1)
+    if document.load is None or document.load <= NOISY * cores:
+        return ""
+    return f"The machine was busy before the run (load {document.load:g} on {cores} cores): take no time here for granted."
+
+
 def show(document: Document, console: Console) -> None:
     console.print(summary(document))
+    if warning := busy(document):
+        console.print(warning, style="yellow")
     console.print(tally(document), highlight=False)

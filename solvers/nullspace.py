@@ -20,11 +20,16 @@ class Nullspace:
 
     def off_range(self, x: np.ndarray) -> np.ndarray:
         """P x: x without its part in the left null space."""
-        return x - self.left @ (self.left.conj().T @ x)
+        return without(x, self.left)
 
     def off_kernel(self, x: np.ndarray) -> np.ndarray:
         """x without its part in the null space."""
-        return x - self.right @ (self.right.conj().T @ x)
+        return without(x, self.right)
+
+
+def without(x: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """x - Q Q^H x for a few orthonormal columns Q (n, d). Not by BLAS, whose threads wait for a busy core."""
+    return x - np.einsum("nd,d...->n...", Q, np.einsum("nd,n...->d...", Q.conj(), x))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

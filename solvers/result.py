@@ -112,9 +112,11 @@ class SolveResult:
         shape = " x ".join(str(size) for size in getattr(self.x, "shape", ()))
         steps, relative = int(np.max(self.iterations, initial=0)), float(np.max(self.relative_residual, initial=0.0))
         method = self.method if self.preconditioner in ("", "none") else f"{self.method} + {self.preconditioner}"
+        measured = "||P(b - A x)||/||P b||" if self.inconsistency > 0 else "||b - A x||/||b||"
         line = (
-            f"{self.status.name}: {method}, n = {shape}, {steps} iterations, {self.matvecs} products, "
-            f"||b - A x||/||b|| = {relative:.2e}, {self.setup_seconds:.3g} s set-up + {self.solve_seconds:.3g} s"
+            f"{self.status.name}: {method}, n = {shape}, {steps} iteration{'s' * (steps != 1)}, "
+            f"{self.matvecs} product{'s' * (self.matvecs != 1)}, {measured} = {relative:.2e}, "
+            f"{self.setup_seconds:.3g} s set-up + {self.solve_seconds:.3g} s"
         )
         if self.compile_seconds > 0.01:
             line += f" (+ {self.compile_seconds:.3g} s compiling, once)"
@@ -128,9 +130,9 @@ class SolveResult:
 class SolveError(RuntimeError):
     """A solve that did not converge. `.result` is the SolveResult with the best x so far; the message says what to try."""
 
-    def __init__(self, message: str, result: SolveResult | None = None):
+    def __init__(self, message: str, result: Any = None):
         super().__init__(message)
-        self.result = result
+        self.result: Any = result  # a SolveResult; None only where somebody else raised this error
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.result)
@@ -139,6 +141,9 @@ class SolveError(RuntimeError):
 class SolveInterrupted(KeyboardInterrupt):
     """Ctrl-C inside a solve. `.result` is the SolveResult so far: pass result.x as x0 to go on."""
 
-    def __init__(self, message: str, result: SolveResult | None = None):
+    def __init__(self, message: str, result: Any = None):
         super().__init__(message)
-        self.result = result
+        self.result: Any = result  # a SolveResult; None only where somebody else raised this error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.result)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +20,7 @@ from .eliminate import Restricted, eliminate
 from .krylov import bicgstab, cg, flexible_cg, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
 from .operator import checked, name_of
+from .preconditioners import IncompleteCholesky
 from .recognise import Facts, recognise
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
@@ -89,7 +92,7 @@ class Solver:
             return [Plan("direct", M, "asked for") for M in self.factorisations()]
         if isinstance(self.M, str):
             suited = [plan for plan in plans(self.facts, self.nullspace is not None) if plan.method == self.method]
-            return [replace(suited[0], why=f"{self.method} asked for")] if suited else [Plan(self.method, None, "asked for")]
+            return [replace(suited[0], why="asked for")] if suited else [Plan(self.method, None, "asked for")]
         return [Plan(self.method, self.M, "asked for")]
 
     def factorisations(self) -> list[Any]:
@@ -186,7 +189,8 @@ class Solver:
         )
 
     def attempt(self, index: int, plan: Plan, b: Any, **keywords: Any) -> SolveResult:
-        start, new = time.perf_counter(), index not in self.ready
+        new = index not in self.ready
+        compiled, start = compiler_seconds(plan.M) if new else 0.0, time.perf_counter()
         try:
             M = self.set_up(index, plan.M)
         except (np.linalg.LinAlgError, MemoryError, ValueError) as error:
@@ -195,11 +199,14 @@ class Solver:
             detail, space = f"setting up {name_of(plan.M)} failed: {error}", right_hand_side(self.A, b)[1]
             return failed(b, space, plan.method, Status.BREAKDOWN, detail)
         setup = time.perf_counter() - start if new else 0.0
+        if new and getattr(M, "compile_seconds", 0.0) < setup:  # what was compiled within this very set-up
+            compiled, setup = compiled + getattr(M, "compile_seconds", 0.0), setup - getattr(M, "compile_seconds", 0.0)
         A = self.A if self.nullspace is None else Projected(self.A, self.nullspace)
         keywords = {**keywords, "M": M}
         if plan.method == "direct":
             keywords["max_iterations"] = None  # of corrections, not of iterations
-        return replace(METHODS[plan.method](A, b, **keywords), setup_seconds=setup)
+        result = METHODS[plan.method](A, b, **keywords)
+        return replace(result, setup_seconds=setup, compile_seconds=result.compile_seconds + compiled)
 
     def set_up(self, index: int, M: Any) -> Any:
         """The applied preconditioner of a plan, made once."""
@@ -223,6 +230,15 @@ class Solver:
             return f"Solver: {self.defect}"
         first = self.plans[0]
         return f"Solver {self.original.shape[0]} x {self.original.shape[1]}: {first.method} + {name_of(first.M)} ({first.why})"
+
+
+def compiler_seconds(M: Any) -> float:
+    """The seconds it took to load the compiler, if M is the first thing of this process to need it."""
+    if not isinstance(M, IncompleteCholesky) or "numba" in sys.modules:
+        return 0.0
+    start = time.perf_counter()
+    importlib.import_module("numba")
+    return time.perf_counter() - start
 
 
 def reachable(rtol: float | None, atol: float, b: Any, space: Any) -> None:

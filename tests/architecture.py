@@ -32,6 +32,7 @@ LAYERS = {
     **dict.fromkeys(["stopping", "certify", "report"], 4),
     **dict.fromkeys(["krylov", "preconditioners", "direct", "external", "recycling"], 5),
     **dict.fromkeys(["solve", "solver", "recognise", "choose", "eliminate", "nullspace", "transform", "matrix_files"], 6),
+    "external.skfem": 6,  # hands the front door to another library
     "__init__": 7,
 }
 LEAF = "problems"  # knows arrays alone, and nothing of solvers/ knows it
@@ -72,7 +73,8 @@ class Module:
     @property
     def layer(self) -> str:
         """The name in LAYERS of a module of solvers/."""
-        return [*self.name.split("."), "__init__"][2]
+        own = ".".join(self.name.split(".")[2:])
+        return own if own in LAYERS else [*self.name.split("."), "__init__"][2]
 
     @cached_property
     def source(self) -> str:

@@ -22,7 +22,7 @@ from ..arrays import Space
 from ..storage.csr import CSR
 from . import reference
 
-COMPILED_FROM = 20_000  # rows from which compiled vector updates pay for an operator that is known by products only
+COMPILED_FROM = 10_000  # rows from which an operator known by products gets compiled updates: BLAS takes threads there
 
 
 def verbs(A: Any, space: Space) -> ModuleType:

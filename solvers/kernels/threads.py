@@ -54,7 +54,8 @@ class _Entry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.forked = False
-        os.register_at_fork(after_in_child=self._after_fork)
+        if hasattr(os, "register_at_fork"):  # where there is no fork, there is no forked child
+            os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         self.lock = threading.Lock()

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from petrov.benchmarks import document
+from petrov.benchmarks import document, machine
 from petrov.benchmarks.document import OK, WRONG, Document, Row, load, resume, save
 
 
@@ -15,6 +15,11 @@ def row(problem="p", method="petrov.solve", library="petrov", seconds=1.0, statu
 
 
 IDENTITY = {"settings": {"suite": "poisson", "sizes": []}, "machine": {"cores": 2}}
+
+
+@pytest.fixture(autouse=True)
+def half_busy(monkeypatch):
+    monkeypatch.setattr(machine, "load", lambda: 0.5)
 
 
 def test_a_document_comes_back_as_it_was(tmp_path):
@@ -51,8 +56,8 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
         ('{"format": "other"}', "expected a JSON object with format"),
         ('{"format": "petrov benchmark", "schema": 99}', "schema 99"),
         ('{"format": "petrov benchmark", "schema": 1, "identity": {}}', "lacks"),
-        ('{"format": "petrov benchmark", "schema": 1, "identity": {}, "finished": true, "rows": [{"spam": 1}]}', "spam"),
-        ('{"format": "petrov benchmark", "schema": 1, "identity": {}, "finished": true, "rows": [{"rows": 1}]}', "lacks"),
+        ('{"format": "petrov benchmark", "schema": 1, "identity": {}, "load": 0, "finished": true, "rows": [{"spam": 1}]}', "spam"),
+        ('{"format": "petrov benchmark", "schema": 1, "identity": {}, "load": 0, "finished": true, "rows": [{"rows": 1}]}', "lacks"),
     ],
 )
 def test_another_file_is_refused(text, message, tmp_path):
@@ -70,10 +75,10 @@ def test_an_unknown_status_is_refused(tmp_path):
 
 def test_resume_goes_on_only_with_its_own_unfinished_run(tmp_path):
     path = tmp_path / "b.json"
-    assert resume(path, IDENTITY) == (Document(IDENTITY), "")
-    save(Document(IDENTITY, (row(),), False), path)
+    assert resume(path, IDENTITY) == (Document(IDENTITY, load=0.5), "")
+    save(Document(IDENTITY, (row(),), False, load=3.0), path)
     start, message = resume(path, IDENTITY)
-    assert (len(start.rows), "after 1 rows" in message, path.exists()) == (1, True, True)
+    assert (len(start.rows), start.load, "after 1 rows" in message, path.exists()) == (1, 3.0, True, True)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +88,7 @@ def test_any_other_run_is_kept_beside(identity, finished, tmp_path):
     path = tmp_path / "b.json"
     save(Document(identity, (row(),), finished), path)
     start, message = resume(path, IDENTITY)
-    assert (start, path.exists()) == (Document(IDENTITY), False)
+    assert (start, path.exists()) == (Document(IDENTITY, load=0.5), False)
     assert "b.previous.json" in message
     assert len(load(tmp_path / "b.previous.json").rows) == 1
 

@@ -61,7 +61,7 @@ def test_it_holds_the_three_plots(html):
     "words",
     [
         "2.0x faster", "1.5x slower", "faster on 2, slower on 1", "claims &lt;success&gt;", "a &amp; b", "WRONG",
-        "NOT CONVERGED", "FAILED", "not shipped in wheels", "peers : wrong answers 3", "cg + AMG", "quick form", "numpy version",
+        "NOT CONVERGED", "FAILED", "not shipped in wheels", "peers:  wrong answers 3", "cg + AMG", "quick form", "numpy version",
         "petrov threads",
     ],
 )  # fmt: skip
@@ -72,6 +72,12 @@ def test_it_says(words, html):
 def test_an_unfinished_run_says_so(run, html):
     assert "interrupted" not in html
     assert "This run was interrupted" in report.render(replace(run, finished=False))
+
+
+def test_a_busy_machine_is_told(run):
+    cores = run.identity["machine"]["cores"]
+    assert "was busy" not in report.render(replace(run, load=0.1 * cores))
+    assert "was busy before the run" in report.render(replace(run, load=0.9 * cores))
 
 
 def test_a_report_without_any_right_answer_has_no_plots_and_no_error(run):

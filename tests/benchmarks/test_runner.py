@@ -89,7 +89,7 @@ def test_the_table_shows_losses_as_plainly_as_wins(go, console):
     assert "2.0x faster" in text
     assert "3.0x slower" in text
     assert "faster on 1, slower on 1, equal on 1" in text
-    assert "peers : wrong answers 3, not converged 0, failed 0" in text
+    assert "peers:  wrong answers 3, not converged 0, failed 0" in text
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from petrov.benchmarks import measure
 from petrov.benchmarks.document import FAILED, NOT_CONVERGED, OK, SKIPPED, WRONG
 from petrov.benchmarks.measure import Settings, model_system
-from petrov.benchmarks.methods import METHODS
+from petrov.benchmarks.methods import METHODS, front_door, nothing
 from petrov.benchmarks.peers import PEERS
 from petrov.benchmarks.records import EVERY, Method, Outcome, Problem, System, relative_residual
 
@@ -45,8 +45,8 @@ def test_a_non_finite_answer_is_wrong(bad, problems, settings):
     assert (row.status, row.relative_residual) == (WRONG, None)
 
 
-@pytest.mark.parametrize("x", [np.zeros(35), np.zeros((36, 1))])
-def test_an_answer_of_another_shape_has_an_infinite_residual(x):
+@pytest.mark.parametrize("x", [np.zeros(35), np.zeros((36, 1)), np.full(36, np.nan), np.full(36, np.inf)])
+def test_an_answer_that_is_none_has_an_infinite_residual(x):
     assert relative_residual(model_system("spd", 6), x) == np.inf
 
 
@@ -90,11 +90,15 @@ def test_setup_and_solve_are_told_apart_and_compilation_is_in_neither(problems, 
 
     def solve(x, system, rtol, limits, history):
         time.sleep(0.05)
-        return Outcome(x, claims=True, setup_seconds=0.03, compile_seconds=0.01)
+        return Outcome(x, claims=True, setup_seconds=0.03, compile_seconds=compile_seconds)
 
+    compile_seconds = 0.01
     row = measure.measure(Method("sleeper", "petrov", EVERY, setup, solve), problems[0], problems[0].make(), settings)
     assert 0.05 <= row.setup_seconds < 0.05 + 0.04
     assert 0.01 <= row.solve_seconds < 0.01 + 0.04
+    compile_seconds = 1e3
+    row = measure.measure(Method("sleeper", "petrov", EVERY, setup, solve), problems[0], problems[0].make(), settings)
+    assert row.solve_seconds == 0.0  # all of it was compilation
     assert row.fastest_seconds <= row.setup_seconds + row.solve_seconds <= row.slowest_seconds + 1e-3
 
 
@@ -116,10 +120,11 @@ def test_a_long_run_is_not_repeated_unless_it_compiled_or_recorded(problems, set
     assert (runs(problems[1], 0.0), runs(problems[1], 0.0, costs=True), runs(problems[0], 0.0, costs=True)) == (1, 2, 1)
 
 
-@pytest.mark.parametrize("name", ["scipy cg", "scipy minres", "scipy gmres + ILU", "pyamg SA + cg", "petrov cg", "petrov.solve"])
+@pytest.mark.parametrize("name", ["scipy cg", "scipy minres", "scipy gmres + ILU", "pyamg SA + cg", "petrov cg", "front door"])
 def test_every_iteration_ends_at_the_limit_of_seconds(name):
-    method = next(method for method in (*METHODS, *PEERS) if method.name == name)
-    kind = "indefinite" if name in ("scipy minres", "petrov.solve") else "spd"
+    front = Method("front door", "petrov", EVERY, nothing, front_door(method="cg", M=None))
+    method = next(method for method in (*METHODS, *PEERS, front) if method.name == name)
+    kind = "indefinite" if name == "scipy minres" else "spd"
     system = model_system(kind, 40)
     problem = Problem("l", "l", kind, lambda: system)
     row = measure.measure(method, problem, system, Settings(rtol=1e-15, seconds=1e-9))

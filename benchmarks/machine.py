@@ -55,9 +55,10 @@ def threads() -> dict[str, Any]:
     """Threads of petrov's kernels (numba) and of the BLAS that NumPy and SciPy call; their sparse products use one."""
     from ..solvers.kernels.threads import threads as kernel_threads
 
+    pools = threadpool_info()
     return {
         "numba": kernel_threads(),
-        "blas": sorted({f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info()}),
+        "blas": sorted({f"{pool['internal_api']} {pool['num_threads']}" for pool in pools if pool["user_api"] == "blas"}),
     }
 
 

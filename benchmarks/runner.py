@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from threadpoolctl import threadpool_limits
 
 from . import document, measure, report, table
 from .document import SKIPPED, WRONG, Document, Row
@@ -34,7 +35,19 @@ def main(
 
     Returns 0; 1 if a method of petrov claimed success wrongly or petrov.solve failed with an exception; 2 for bad input
     (message on stderr); 130 after Ctrl-C, with everything measured so far kept and shown.
+
+    BLAS has one thread meanwhile: on vectors it gains nothing here, and where another process shares the machine its two
+    threads wait for each other (SciPy's cg on 512^2: 3 s with one, 19 to 29 s with two, two cores, load 2).
     """
+    with threadpool_limits(limits=1, user_api="blas"):
+        return benchmark(suite, quick, sizes, json, html, repeat, rtol)
+
+
+def benchmark(
+    suite: str, quick: bool, sizes: Sequence[int] | None, json: str | Path | None, html: str | Path | None,
+    repeat: int | None, rtol: float,
+) -> int:  # fmt: skip
+    """`main`, with the threads set."""
     try:
         problems = choose(suite, quick, sizes)
         settings = Settings(rtol, repeats_or_default(repeat, quick), SECONDS[quick])

@@ -27,7 +27,7 @@ FAMILIES: dict[str, tuple[int, Kind, Callable[..., Any], dict[str, Any]]] = {
     "convection-diffusion": (2, "general", problems.convection_diffusion, {}),
 }
 
-# family, n: sides with n cells; a star asks for residual histories
+# family, n cells a side
 QUICK = (
     ("poisson 2-D", (64, 128, 256)), ("poisson 3-D", (32,)), ("neumann 2-D", (128,)), ("darcy log-normal", (128,)),
     ("jump 1e6", (128,)), ("anisotropic", (128,)),

@@ -122,6 +122,7 @@ def test_main_runs_the_real_methods_and_writes_json_and_html(tmp_path, monkeypat
     statuses = {row.method: row.status for row in result.rows}
     assert set(statuses.values()) == {OK}
     assert {"petrov.solve", "petrov cg + IC(0)", "petrov direct", "scipy cg", "scipy splu", "pyamg SA + cg"} <= set(statuses)
+    assert {pool.split()[-1] for pool in result.identity["threads"]["blas"]} == {"1"}
     default = next(row for row in result.rows if row.method == "petrov.solve")
     assert default.relative_residual <= 1e-8
     assert default.chose

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .direct import factorize
-from .operator import largest_entry
+from .operator import largest_entry, name_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ class ProjectedPreconditioner:
 
     @property
     def name(self) -> str:
-        return str(getattr(self.M, "name", type(self.M).__name__))
+        return name_of(self.M)
 
     @property
     def linear(self) -> bool:

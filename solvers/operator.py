@@ -106,11 +106,6 @@ def checked(A: Any, what: str = "A") -> Any:
     return A
 
 
-def stored(A: Any) -> bool:
-    """True if the entries of A can be read, False if A is known only by its products."""
-    return arrays.stored_values(A) is not None
-
-
 def largest_entry(A: Any) -> float | None:
     """max |a_ij| (NaN or inf if A holds one), or None if A is known only by products. One pass, no temporaries for reals."""
     values = arrays.stored_values(A)
@@ -134,4 +129,4 @@ def name_of(M: Any) -> str:
     return str(getattr(M, "name", type(M).__name__))
 
 
-__all__ = ["CSR", "Counted", "Diagonal", "Operator", "Scaled", "checked", "largest_entry", "name_of", "stored"]
+__all__ = ["CSR", "Counted", "Diagonal", "Operator", "Scaled", "checked", "largest_entry", "name_of"]

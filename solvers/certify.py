@@ -12,7 +12,7 @@ import numpy as np
 from . import arrays
 from .operator import largest_entry
 from .result import Status
-from .storage.csr import CSR
+from .storage import Stored
 
 FAILED = (Status.MAX_ITERATIONS, Status.STAGNATED, Status.DIVERGED)
 
@@ -35,7 +35,7 @@ def certify(run: Any, x: Any) -> None:
         return
     with np.errstate(invalid="ignore", over="ignore"):
         proof = null_and_seen_by_b(run, x)
-        if isinstance(run.problem.A, CSR):
+        if isinstance(run.problem.A, Stored):
             proof |= null_and_seen_by_b(run, np.where(np.abs(x) > 1e-3 * np.abs(x).max(axis=0), x, 0))
     run.statuses = [
         Status.INCONSISTENT if status in FAILED and proof[column] else status for column, status in enumerate(run.statuses)
@@ -55,10 +55,10 @@ def null_and_seen_by_b(run: Any, v: Any) -> np.ndarray:
 def uncancelled(run: Any, x: Any, length: Any) -> Any:
     """|| |A| |x| ||, which A x would be without cancellation: a small entry of A that is alone in its row is no null row."""
     A = run.problem.A
-    if not isinstance(A, CSR):
+    if not isinstance(A, Stored):
         return size_of_A(run) * length
     matrix = A.tocsr()  # not abs(matrix): SciPy would sort the user's arrays in place first
-    sizes = type(matrix)((np.abs(A.values), matrix.indices, matrix.indptr), shape=A.shape)
+    sizes = type(matrix)((np.abs(matrix.data), matrix.indices, matrix.indptr), shape=A.shape)
     return arrays.norm(sizes @ np.abs(x), run.space)
 
 

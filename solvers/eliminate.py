@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from .operator import name_of
-from .storage.csr import CSR, view
+from .recognise import COMPILED_FROM
+from .storage import Stored, compact
+from .storage.csr import unsigned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,19 +43,31 @@ class Elimination:
 
 def eliminate(A: Any) -> Elimination | None:
     """The elimination of every row of a CSR matrix whose only nonzero is on the diagonal; None if there is none."""
-    if not isinstance(A, CSR) or A.nnz == 0:
+    if not isinstance(A, Stored) or A.nnz == 0:
         return None
     matrix = A.tocsr()
-    rows = np.repeat(np.arange(A.shape[0]), np.diff(matrix.indptr))
-    nonzero = A.values != 0
-    count = np.bincount(rows[nonzero], minlength=A.shape[0])
-    diagonal = matrix.diagonal()
-    single = (count == 1) & (diagonal != 0)
+    single = alone(matrix)
     if not single.any():
         return None
+    diagonal = matrix.diagonal()
     fixed, free = np.flatnonzero(single), np.flatnonzero(~single)
     rest = matrix[free]
-    return Elimination(fixed, free, diagonal[fixed], view(rest[:, free].tocsr()), rest[:, fixed].tocsr())
+    return Elimination(fixed, free, diagonal[fixed], compact(rest[:, free].tocsr()), rest[:, fixed].tocsr())
+
+
+def alone(matrix: Any) -> np.ndarray:
+    """Whether the diagonal holds the only nonzero of a row, (n,) of bool."""
+    n = matrix.shape[0]
+    single = np.zeros(n, bool)
+    if n >= COMPILED_FROM:
+        from .kernels import facts
+
+        facts.alone(n, unsigned(matrix.indptr), unsigned(matrix.indices), matrix.data, single)
+        return single
+    rows = np.repeat(np.arange(n), np.diff(matrix.indptr))
+    count = np.bincount(rows[matrix.data != 0], minlength=n)
+    np.logical_and(count == 1, matrix.diagonal() != 0, out=single)
+    return single
 
 
 @dataclass(frozen=True, slots=True, eq=False)

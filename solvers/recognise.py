@@ -10,8 +10,11 @@ import numpy as np
 from . import arrays
 from .arrays import Space
 from .kernels.reference import product
-from .storage.csr import CSR
+from .preconditioners.multigrid.tensor_grid import TensorGrid, tensor_grid
+from .storage import Stored
+from .storage.csr import unsigned
 
+COMPILED_FROM = 20_000  # rows from which the compiled passes are worth loading
 SYMMETRIC = 1e-12  # max |A - A^H| / max |A| up to which a difference counts as rounding of an assembly
 
 
@@ -24,7 +27,8 @@ class Facts:
     dominant: the rows are diagonally dominant, so a symmetric A with a positive diagonal is positive semidefinite; m_matrix:
     dominant, with a positive diagonal and nothing positive off it;
     zero_sums: every row sums to zero, so the constant vector is in the null space; width and depth of the graph: the
-    largest level of a breadth-first search and the number of levels (separator and diameter of the underlying mesh).
+    largest level of a breadth-first search and the number of levels (separator and diameter of the underlying mesh); grid: the
+    tensor grid whose five- or seven-point matrix A is, exactly.
     """
 
     n: int
@@ -41,6 +45,7 @@ class Facts:
     width: int = 0
     depth: int = 0
     products: int = 0
+    grid: TensorGrid | None = None
 
     @property
     def positive(self) -> bool:
@@ -50,7 +55,7 @@ class Facts:
 
 def recognise(A: Any, seed: int) -> Facts:
     """The facts of a compacted A: exact from its entries where they are stored, from two sampled products otherwise."""
-    if isinstance(A, CSR):
+    if isinstance(A, Stored):
         return from_entries(A)
     values = arrays.stored_values(A)
     if values is not None and tuple(values.shape) == tuple(A.shape) and arrays.namespace(A) is not None:
@@ -58,26 +63,63 @@ def recognise(A: Any, seed: int) -> Facts:
     return from_products(A, seed)
 
 
-def from_entries(A: CSR) -> Facts:
-    matrix, n = A.tocsr(), A.shape[0]
+def from_entries(A: Any) -> Facts:
+    n = A.shape[0]
     if A.nnz == 0:
         return Facts(n, "sparse", A.dtype.name, symmetric=True, definite=0, zero_sums=True, empty_row=0 if n else None)
-    largest = np.abs(A.values).max()
+    seen = compiled_rows(A) if n >= COMPILED_FROM and A.dtype.kind == "f" else rows(A)
+    grid = tensor_grid(A) if seen.asymmetry == 0.0 and seen.definite == 1 and seen.positive == 0 else None
+    width, depth = levels(A.tocsr()) if grid is None else (grid.size // max(grid.shape), sum(grid.shape) - 2)
+    return Facts(
+        n, "sparse", A.dtype.name, A.nnz, seen.asymmetry <= SYMMETRIC, seen.asymmetry, seen.definite, seen.dominant,
+        seen.dominant and seen.definite == 1 and seen.positive == 0, seen.zero_sums, seen.empty_row, width, depth, grid=grid,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the rows of a matrix tell: max|A - A^H| / max|A|, the sign of the diagonal, ...; see Facts."""
+
+    asymmetry: float
+    definite: int
+    dominant: bool
+    positive: int  # entries off the diagonal that are positive (all that are not real)
+    zero_sums: bool
+    empty_row: int | None
+
+
+def rows(A: Any) -> Rows:
+    matrix, diagonal = A.tocsr(), A.diagonal()
+    values = matrix.data
+    largest = np.abs(values).max()
     difference = matrix - matrix.conj().T
     asymmetry = float(np.abs(difference.data).max() / largest) if difference.nnz and largest > 0 else 0.0
-    diagonal = matrix.diagonal()
-    sizes = abs(matrix)
+    sizes = type(matrix)((np.abs(values), matrix.indices, matrix.indptr), shape=A.shape)
     row_sizes = np.asarray(sizes.sum(axis=1)).ravel()
     empty = np.flatnonzero(row_sizes == 0)
     sums = np.abs(np.asarray(matrix.sum(axis=1)).ravel())
-    width, depth = levels(matrix)
-    dominant, signs = bool((2 * np.abs(diagonal) >= row_sizes * (1 - 1e-12)).all()), sign(diagonal)
-    positive_entries = 0 if A.dtype.kind == "c" else int(np.count_nonzero(A.values > 0))
-    return Facts(
-        n, "sparse", A.dtype.name, A.nnz, asymmetry <= SYMMETRIC, asymmetry, signs, dominant,
-        dominant and signs == 1 and positive_entries == n,
-        bool((sums <= 64 * np.finfo(A.dtype).eps * row_sizes).all()),
-        int(empty[0]) if len(empty) else None, width, depth,
+    return Rows(
+        asymmetry, sign(diagonal), bool((2 * np.abs(diagonal) >= row_sizes * (1 - 1e-12)).all()),
+        A.nnz if A.dtype.kind == "c" else int(np.count_nonzero(values > 0)) - int(np.count_nonzero(diagonal > 0)),
+        bool((sums <= 64 * np.finfo(A.dtype).eps * row_sizes).all()), int(empty[0]) if len(empty) else None,
+    )  # fmt: skip
+
+
+def compiled_rows(A: Any) -> Rows:
+    """The same for a real matrix, in one pass over its entries or two."""
+    from .kernels import facts as kernels
+
+    matrix, n = A.tocsr(), A.shape[0]
+    entries = unsigned(matrix.indptr), unsigned(matrix.indices), matrix.data
+    answers = kernels.rows(n, *entries, float(np.finfo(A.dtype).eps))
+    largest = float(answers[:, kernels.LARGEST].max())
+    deviation = 0.0 if getattr(A, "hermitian", False) else kernels.asymmetry(*entries)
+    least, most = answers[:, kernels.LEAST].min(), answers[:, kernels.MOST].max()
+    empty = int(answers[:, kernels.EMPTY].min())
+    return Rows(
+        float(deviation / largest) if largest > 0 else 0.0, 1 if least > 0 else -1 if most < 0 else 0,
+        bool(answers[:, kernels.EXCESS].min() >= 0), int(answers[:, kernels.POSITIVE].sum()),
+        bool(answers[:, kernels.SUMS].max() <= 0), empty if empty < n else None,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from .preconditioners import IncompleteCholesky
 from .recognise import Facts, recognise
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
-from .storage import CSR, compact
+from .storage import Stored, compact
 from .system import iteration_limit, matrix_in_range, nonfinite, nonnegative, preconditioner, right_hand_side
 from .transform import Transform
 
@@ -72,7 +72,7 @@ class Solver:
         inner, sign = self.original if elimination is None else elimination.interior, 1.0
         self.facts = recognise(inner, self.seed)
         if self.facts.symmetric and self.facts.definite == -1 and self.facts.form in ("sparse", "dense"):
-            sign, inner = -1.0, compact(-inner.tocsr()) if isinstance(inner, CSR) else -inner
+            sign, inner = -1.0, compact(-inner.tocsr()) if isinstance(inner, Stored) else -inner
             self.facts = replace(self.facts, definite=1)
         self.nullspace: Nullspace | None = None if nullspace is None else basis(nullspace, inner, self.facts.symmetric)
         self.transform = Transform(self.original, elimination, self.nullspace, sign)

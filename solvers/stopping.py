@@ -21,7 +21,8 @@ import numpy as np
 
 from . import arrays
 from .certify import flat
-from .kernels import reference, verbs
+from .kernels import reference
+from .kernels.verbs import verbs
 from .report import report
 from .result import SolveInterrupted, SolveResult, Status
 from .system import System, times

@@ -105,7 +105,7 @@ def test_the_tree_is_read():
     assert {"petrov", "petrov.solvers", "petrov.solvers.krylov.cg", "petrov.benchmarks"} <= known.keys()
     found = {(line.source.name, line.target) for line in architecture.imports(known)}
     assert ("petrov.solvers.krylov.cg", "petrov.solvers.stopping") in found
-    assert ("petrov.solvers.kernels", "petrov.solvers.kernels.cpu") in found
+    assert ("petrov.solvers.kernels.verbs", "petrov.solvers.kernels.cpu") in found
 
 
 @pytest.mark.parametrize("check", architecture.CHECKS)

@@ -90,7 +90,7 @@ def step(M: Any, rz: Any, pq: Any, p: Any, q: Any, x: Any, r: Any, z: Any, activ
     return x, r, z, rr, rz
 
 
-def combine(rz: Any, rz_old: Any, z: Any, p: Any, space: Space) -> Any:
+def combine(M: Any, rz: Any, rz_old: Any, z: Any, p: Any, space: Space) -> Any:
     _combine(len(p), reference.ratio(rz, rz_old, None, space), z, p)
     return p
 

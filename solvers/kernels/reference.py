@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import arrays
 from ..arrays import Space
-from ..storage.csr import CSR
+from ..storage import Stored
 
 
 def product(A: Any, x: Any, space: Space, what: str = "A") -> Any:
@@ -44,7 +44,7 @@ def residual(A: Any, b: Any, x: Any, space: Space) -> Any:
     if arrays.stored_values(A) is None:
         x = arrays.asarray(x, space, wide) if answers_in_double(A, space) else x
         return b - arrays.asarray(product(A, x, space), space, wide)
-    wide_A = (A.tocsr() if isinstance(A, CSR) else A)
+    wide_A = (A.tocsr() if isinstance(A, Stored) else A)
     wide_A = wide_A.astype(wide) if space.is_numpy else arrays.asarray(wide_A, space, wide)
     return b - wide_A @ arrays.asarray(x, space, wide)
 
@@ -97,7 +97,7 @@ def step(M: Any, rz: Any, pq: Any, p: Any, q: Any, x: Any, r: Any, z: Any, activ
     return x, r, z, (rz if M is None else dot(r, r, space)), rz
 
 
-def combine(rz: Any, rz_old: Any, z: Any, p: Any, space: Space) -> Any:
+def combine(M: Any, rz: Any, rz_old: Any, z: Any, p: Any, space: Space) -> Any:
     return z + cast(ratio(rz, rz_old, None, space), space) * p
 
 

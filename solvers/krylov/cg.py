@@ -50,7 +50,7 @@ def cg(
 
     Notes
     -----
-    Holds 4 vectors (x, r, p, A p), z = M r if there is a general M, and a copy of the best x. An iteration is one
+    Holds 4 vectors (x, r, p, A p), z = M r if M is not diagonal, and a copy of the best x. An iteration is one
     product, one M and three sweeps (152 bytes a row for a five-point CSR matrix in double precision). Saad, Iterative
     Methods for Sparse Linear Systems (2003), Algorithm 9.1.
 
@@ -86,6 +86,6 @@ def iterate(run: Run) -> Any:
             rr, rz = arrays.reduce(rr, space), arrays.reduce(rz, space)
             if run.look(x, rr, curvature=pq, preconditioned=None if M is None else rz, direction=(p, q)):
                 break
-            p = verbs.combine(rz, rz_old, z, p, space)  # 7-8
+            p = verbs.combine(M, rz, rz_old, z, p, space)  # 7-8
     certify(run, x)
     return x

@@ -11,7 +11,7 @@ import numpy as np
 from .. import arrays
 from ..direct.sparse import Factorization, compressed_columns
 from ..operator import checked
-from ..storage import compact
+from ..storage import canonical
 
 FIRST_SHIFT = 1e-3
 SMALLEST_PIVOT = 64 * float(np.finfo(np.float64).eps)  # of S A S, whose diagonal is 1
@@ -153,7 +153,7 @@ def rows_of(A: Any) -> Any:
             f"ic(0) needs the entries of A in a NumPy array or a SciPy sparse matrix; got {type(A).__name__} from "
             f"{arrays.library(A)}; use Chebyshev, which needs products alone"
         )
-    return compact(A.tocsr())
+    return canonical(A.tocsr())
 
 
 def lower_triangle(csr: Any, wide: str) -> tuple[np.ndarray, ...]:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import arrays
 from .csr import CSR, check_indices, view
+from .dia import DIA, by_bands
 from .diagonal import Diagonal
+
+Stored = CSR | DIA  # what the compiled kernels read
+FROM = 2_000  # rows from which another form than CSR is worth making
 
 
 def compact(A: Any) -> Any:
@@ -21,8 +27,23 @@ def compact(A: Any) -> Any:
     >>> compact(sp.eye_array(3).tocoo())
     CSR 3 x 3, 3 entries, float64, 17 bytes per row
     """
-    if isinstance(A, CSR) or not arrays.sparse(A):
+    if isinstance(A, Stored) or not arrays.sparse(A):
         return A
+    csr = canonical(A)
+    return (by_bands(csr) if csr.shape[0] >= FROM else None) or csr
+
+
+def empty(kind: tuple[str, ...], rows: int) -> CSR | DIA:
+    """A matrix of this kind (`A.kind`: its form and its types) with so many empty rows: what a kernel is compiled on."""
+    form, *types = kind
+    if form == "dia":
+        return DIA(np.zeros((1, rows), types[0]), (0,), True, None)
+    values, indices, indptr = types
+    return CSR(np.zeros(0, values), np.zeros(0, indices), np.zeros(rows + 1, indptr), (rows, rows), None)
+
+
+def canonical(A: Any) -> CSR:
+    """A SciPy sparse matrix as CSR, columns rising in every row, duplicates summed; shares memory where it already is."""
     if not arrays.compressed(A):
         check_indices(A)
     csr = A.tocsr()
@@ -34,4 +55,4 @@ def compact(A: Any) -> Any:
     return view(csr)
 
 
-__all__ = ["CSR", "Diagonal", "compact"]
+__all__ = ["CSR", "DIA", "Diagonal", "Stored", "by_bands", "canonical", "compact", "empty"]

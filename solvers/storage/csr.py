@@ -33,6 +33,11 @@ class CSR:
         return self.values.dtype
 
     @property
+    def kind(self) -> tuple[str, ...]:
+        """The types that kernels are compiled for."""
+        return "csr", self.values.dtype.name, self.indices.dtype.name, self.indptr.dtype.name
+
+    @property
     def nnz(self) -> int:
         return len(self.values)
 

@@ -515,7 +515,7 @@ def test_cg_takes_fewer_iterations(recipe, most, dtype):
     A = poisson(40, dtype)
     plain, result = (cg(A, np.ones(1600, dtype), M=M) for M in (None, recipe))
     assert result.converged and result.x.dtype == dtype
-    assert np.max(result.iterations) <= min(most, np.max(plain.iterations))
+    assert np.max(result.iterations) <= min(most, 1.05 * np.max(plain.iterations))  # Jacobi is plain cg here, but for rounding
 
 
 def test_gmres_with_incomplete_lu():

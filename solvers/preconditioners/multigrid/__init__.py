@@ -1,0 +1,1 @@
+"""Multigrid: one hierarchy and one cycle, fed by several set-ups."""

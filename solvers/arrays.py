@@ -210,6 +210,8 @@ def norm(x: Any, space: Space) -> Any:
     if rows == 0:
         return 0.0 if x.ndim == 1 else np.zeros(x.shape[1])
     wide = x if WIDE[dtype_name(x)] == dtype_name(x) else xp.astype(x, getattr(xp, WIDE[dtype_name(x)]))
+    if space.is_numpy and x.ndim == 1 and SAFE_SQUARES[0] < (squares := sum_of_squares(wide)) < SAFE_SQUARES[1]:
+        return math.sqrt(squares)
     magnitude = xp.abs(wide)
     largest = host(xp.max(magnitude, axis=0))
     if x.ndim == 1:
@@ -223,6 +225,16 @@ def norm(x: Any, space: Space) -> Any:
     with np.errstate(invalid="ignore"):
         scaled = magnitude / xp.asarray(divisor, dtype=magnitude.dtype, device=space.device)
     return np.where(usable, np.where(usable, largest, 1.0) * np.sqrt(host(xp.sum(scaled * scaled, axis=0))), largest)
+
+
+SAFE_SQUARES = (1e-200, 1e200)  # sums of squares that have neither lost a small entry nor come near overflow
+
+
+def sum_of_squares(x: np.ndarray) -> float:
+    """In one pass; by einsum, because BLAS would wake threads of its own."""
+    parts = np.ascontiguousarray(x).view(x.real.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.einsum("i,i->", parts, parts))
 
 
 def first_nonfinite(x: Any) -> tuple[int, ...] | None:

@@ -6,7 +6,6 @@ the size of a separator, and its number of levels, the diameter); the constants 
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from typing import Any
 
 from .direct import factorize
 from .external.pyamg import PyAMG
-from .preconditioners import Chebyshev, IncompleteCholesky, IncompleteLU, Jacobi
+from .preconditioners import Chebyshev, GeometricMultigrid, IncompleteCholesky, IncompleteLU, Jacobi, SmoothedAggregation
 from .recognise import Facts
 
 DIRECT_AT_ONCE = 0.05  # seconds below which a factorisation, which cannot fail to converge, is taken without comparing
-MULTIGRID_FROM = 20_000  # rows
+MULTIGRID_FROM = 10_000  # rows
 DENSE_LIMIT = 4_000  # rows up to which a dense matrix is factorised
 DIRECT_LIMIT = 600.0  # estimated seconds beyond which a factorisation is no fallback but a lost afternoon
 
@@ -28,7 +27,8 @@ PRECONDITIONERS: dict[str, Callable[[], Any]] = {
     "chebyshev": Chebyshev,
     "ic": IncompleteCholesky,
     "ilu": IncompleteLU,
-    "amg": lambda: PyAMG(kind="smoothed_aggregation"),
+    "amg": SmoothedAggregation,
+    "gmg": GeometricMultigrid,
     "rs": lambda: PyAMG(kind="ruge_stuben"),
 }
 
@@ -83,7 +83,7 @@ def sparse_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
     """Everything that suits A, the quickest by estimate first; a factorisation that is quick enough before all."""
     seconds = direct_seconds(facts) * (2.0 if singular else 1.0)  # a null space costs a dense border
     why = f"{shape}: a factorisation (about {seconds:.2g} s) is cheap and sure"
-    cost = 0.0 if seconds <= DIRECT_AT_ONCE else seconds
+    cost = 0.0 if seconds <= DIRECT_AT_ONCE and not (facts.grid and facts.n >= MULTIGRID_FROM) else seconds
     # An A that only may be definite is factorised as if it were: the residual tells, and the general form comes next.
     factors = [(cost, Plan("direct", direct_recipe(facts, singular), why))]
     if factors[0][1].M.spd:
@@ -99,17 +99,18 @@ def direct_recipe(facts: Facts, singular: bool = False) -> Factorise:
 
 def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[tuple[float, Plan]]:
     """(estimated seconds, plan) of the iterations that A's symmetry and signs allow."""
-    plain = 1.5 * facts.depth * 2e-9 * facts.entries + 1e-3  # steps grow with the diameter of the mesh
+    plain = 1.5 * facts.depth * (1e-9 * facts.entries + 1e-5) + 1e-3  # steps grow with the diameter of the mesh
     if facts.symmetric and facts.definite == 1:
         ic = 0.5 * facts.depth * 3e-9 * facts.entries + 1e-3
         tries = [
             (plain, Plan("cg", Jacobi(), shape)) if singular else (ic, Plan("cg", IncompleteCholesky(), shape)),
             (10 * plain, Plan("minres", None, "A turned out not to be positive definite")),
         ]
-        if facts.n >= MULTIGRID_FROM and importlib.util.find_spec("pyamg") is not None:
-            kind, each = ("ruge_stuben", 2.7e-7) if facts.m_matrix else ("smoothed_aggregation", 5.5e-7)
-            why = f"{shape}: large, so multigrid (PyAMG is installed)"
-            tries.append((each * facts.entries + 5e-3, Plan("cg", PyAMG(kind=kind), why)))
+        if facts.n >= MULTIGRID_FROM:
+            tries.append((2.5e-7 * facts.entries + 4e-3, Plan("cg", SmoothedAggregation(), f"{shape}: large, so multigrid")))
+        if facts.n >= MULTIGRID_FROM and facts.grid is not None:
+            why = f"{shape}: the matrix of a {facts.grid} grid"
+            tries.append((2e-8 * facts.entries + 2e-3, Plan("cg", GeometricMultigrid(), why)))
         return tries
     if facts.symmetric:
         return [(10 * plain, Plan("minres", None, f"{shape}: quicker than a factorisation"))]

@@ -56,10 +56,12 @@ class Solver:
             raise ValueError(f"method must be one of auto, {', '.join(METHODS)}, lsmr; got {method!r}")
         self.method, self.M, self.seed = method, named(M) if isinstance(M, str) and M != "auto" else M, seed
         self.arguments = (nullspace, near_nullspace)
+        self.plans: list[Plan] = []
+        self.ready: dict[int, Any] = {}
         self.update(A)
 
     def update(self, A: Any) -> Solver:
-        """Go on with another A of the same shape; what was set up for the old one is dropped. Returns self."""
+        """Go on with another A; a hierarchy set up for one of the same pattern is brought up to date. Returns self."""
         start = time.perf_counter()
         self.original = compact(arrays.detach(np.asarray(A) if arrays.is_numpy_matrix(A) else A))
         checked(self.original)
@@ -77,7 +79,9 @@ class Solver:
         self.nullspace: Nullspace | None = None if nullspace is None else basis(nullspace, inner, self.facts.symmetric)
         self.transform = Transform(self.original, elimination, self.nullspace, sign)
         self.A = inner
-        self.ready: dict[int, Any] = {}
+        # What was set up for the last A and can be brought up to date, by the type of its recipe.
+        self.former = {type(self.plans[index].M): M for index, M in self.ready.items() if hasattr(M, "update")}
+        self.ready = {}
         self.plans = self.make_plans()
         self.look_seconds = time.perf_counter() - start
         return self
@@ -219,11 +223,21 @@ class Solver:
                 M = Restricted(M, elimination.free)
             if self.nullspace is not None and isinstance(M, Factorise):
                 M = bordered_factor(self.A, self.nullspace)
-            M = preconditioner(M, self.A)
+            M = preconditioner(self.renewed(M) or M, self.A)
             if M is not None and self.nullspace is not None:
                 M = ProjectedPreconditioner(M, self.nullspace)
             self.ready[index] = M
         return self.ready[index]
+
+    def renewed(self, M: Any) -> Any:
+        """The preconditioner of the last A brought up to date; None if there is none, or the pattern has changed."""
+        former = self.former.pop(type(M), None)
+        if former is None or tuple(former.shape) != tuple(self.A.shape):
+            return None
+        try:
+            return former.update(self.A)
+        except ValueError:
+            return None  # another pattern: set up anew
 
     def __repr__(self) -> str:
         if self.defect is not None:

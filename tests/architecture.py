@@ -46,7 +46,10 @@ HEAVY = {"cupy", "matplotlib", "mpi4py", "numba", "petsc4py", "pyamg", "rich", "
 LATE = HEAVY | {"array_api_compat", "cupyx", "jinja2", "meshio", "pymor", "safetensors", "scipy", "skfem", "sksparse"}
 LATE |= {"markupsafe", "threadpoolctl", "torch_geometric"}
 # Compiled code, which loads its compiler, is loaded when first needed.
-COMPILED = ["block", "borrow", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_tail", "sell", "threads", "triangular"]
+COMPILED = [
+    "aggregation", "block", "borrow", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_tail", "relaxation", "sell",
+    "sparse_product", "threads", "triangular",
+]  # fmt: skip
 LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED}
 
 

@@ -3,5 +3,6 @@
 from .chebyshev import Chebyshev
 from .incomplete import IncompleteCholesky, IncompleteLU
 from .jacobi import Jacobi
+from .multigrid import GeometricMultigrid, SmoothedAggregation
 
-__all__ = ["Chebyshev", "IncompleteCholesky", "IncompleteLU", "Jacobi"]
+__all__ = ["Chebyshev", "GeometricMultigrid", "IncompleteCholesky", "IncompleteLU", "Jacobi", "SmoothedAggregation"]

@@ -195,3 +195,38 @@ def test_the_warm_up_systems_are_of_their_kind(kind):
 def test_system_projects_b_off_its_nullspace():
     system = System(np.eye(4), np.arange(4.0), np.full((4, 1), 0.5))
     np.testing.assert_allclose(system.projected, np.arange(4.0) - 1.5, atol=1e-15)
+
+
+def test_in_a_race_all_are_judged_first_and_then_run_in_turn(problems, methods):
+    order = []
+
+    def noted(method):
+        def solve(*arguments):
+            order.append(method.name)
+            return method.solve(*arguments)
+
+        return replace(method, solve=solve)
+
+    chosen = [noted(methods[name]) for name in ("direct", "lie", "peer", "explode")]
+    rows = measure.race(chosen, problems[0], problems[0].make(), Settings(repeat=2, least=2, first_counts=False))
+    assert [row.status for row in rows] == [OK, WRONG, OK, FAILED]
+    assert [row.runs for row in rows] == [2, 0, 2, 0]
+    assert order == ["petrov.solve", "liar", "scipy splu", "bomb", *["petrov.solve", "scipy splu"] * 2]
+
+
+@pytest.mark.parametrize(("least", "first_counts", "runs"), [(1, True, 1), (1, False, 1), (3, True, 3), (3, False, 3)])
+def test_long_runs_are_repeated_so_often_and_no_more(least, first_counts, runs, problems, methods, monkeypatch):
+    monkeypatch.setattr(measure, "LONG", 0.0)
+    chosen = Settings(repeat=5, least=least, first_counts=first_counts)
+    assert measure.measure(methods["direct"], problems[0], problems[0].make(), chosen).runs == runs
+
+
+def test_what_is_neither_set_up_nor_solve_is_in_no_time(problems, methods, settings):
+    def solve(prepared, system, rtol, limits, history):
+        time.sleep(0.3)
+        outcome = methods["direct"].solve(prepared, system, rtol, limits, history)
+        return replace(outcome, setup_seconds=0.05, other_seconds=0.25)
+
+    row = measure.measure(replace(methods["direct"], solve=solve), problems[0], problems[0].make(), settings)
+    assert 0.05 <= row.setup_seconds < 0.15
+    assert row.solve_seconds < 0.15

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,10 +72,10 @@ class GeometricMultigrid:
         return self if grid is None else replace(self, grid=tuple(int(n) for n in grid))
 
     def __call__(self, A: Any) -> Hierarchy:
-        return hierarchy(self, A, None)
+        return hierarchy(self, A)
 
 
-def hierarchy(recipe: GeometricMultigrid, A: Any, known: TensorGrid | None) -> Hierarchy:
+def hierarchy(recipe: GeometricMultigrid, A: Any, known: TensorGrid | None = None) -> Hierarchy:
     """The levels of A, on the grid that is known or else told from it."""
     A = banded(A)
     scale = power_of_two(A)
@@ -89,7 +90,7 @@ def hierarchy(recipe: GeometricMultigrid, A: Any, known: TensorGrid | None) -> H
         strength, grid = weaker(strength, step), step.coarse
     return Hierarchy(
         assembled(levels, dense_inverse(grid, couplings, excess), recipe.cycle), A.shape, A.dtype, GeometricMultigrid.name,
-        recipe.cycle, scale, lambda A2: hierarchy(recipe, A2, finest),
+        recipe.cycle, scale, partial(hierarchy, recipe, known=finest),
     )  # fmt: skip
 
 

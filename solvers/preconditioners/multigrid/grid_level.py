@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .aggregate_level import inverse_of
 from .tensor_grid import Coarsening, TensorGrid
 
 FIRST_F, FIRST_V = 7, 9  # columns of kernels/grid_tail.py's table
@@ -210,5 +211,5 @@ def dense_inverse(grid: TensorGrid, couplings: tuple[np.ndarray, ...], excess: n
         np.add.at(A, (there, here), -value)
     padded = np.zeros((int(np.prod(grid.field)),) * 2, np.float32)
     inside = index.reshape(-1)
-    padded[np.ix_(inside, inside)] = np.linalg.pinv(A, rcond=1e-10, hermitian=True)
+    padded[np.ix_(inside, inside)] = inverse_of(A)
     return padded

@@ -77,7 +77,7 @@ class Hierarchy:
             return np.stack([self @ np.ascontiguousarray(r[:, j]) for j in range(r.shape[1])], axis=1) if r.shape[1] else r.copy()
         if r.dtype.kind == "c":
             return (self @ np.ascontiguousarray(r.real)) + 1j * (self @ np.ascontiguousarray(r.imag))
-        z = np.empty(self.shape[0], r.dtype if r.dtype.kind == "f" else np.float64)
+        z = np.empty(self.shape[0], np.result_type(r.dtype, self.dtype))
         try:
             works = self.pool.pop()
         except IndexError:

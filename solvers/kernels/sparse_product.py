@@ -1,0 +1,118 @@
+"""Products of CSR matrices and their transposes: what a Galerkin product is made of. Columns of a row come in no order.
+
+A product is three passes: how many entries a row has, which columns they stand in, their values; for new values on old patterns
+the last is enough. Rows are dealt out in a fixed number of pieces, each with a marker a column of its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from .borrow import borrowed
+from .threads import OPTIONS, part, twins
+
+PIECES = 16
+
+
+@part
+def _count(low, high, A_indptr, A_indices, B_indptr, B_indices, marker, counts):
+    A_indptr, A_indices, B_indptr, B_indices = borrowed(A_indptr), borrowed(A_indices), borrowed(B_indptr), borrowed(B_indices)
+    for i in range(low, high):
+        found = 0
+        for k in range(A_indptr[i], A_indptr[i + 1]):
+            j = A_indices[k]
+            for l in range(B_indptr[j], B_indptr[j + 1]):
+                column = B_indices[l]
+                if marker[column] != i:
+                    marker[column] = i
+                    found += 1
+        counts[i] = found
+
+
+@twins
+def count(n, A_indptr, A_indices, B_indptr, B_indices, columns, counts):
+    """counts[i] = entries in row i of A B."""
+    for piece in prange(PIECES):
+        marker = np.full(columns, -1, np.int64)
+        _count(n * piece // PIECES, n * (piece + 1) // PIECES, A_indptr, A_indices, B_indptr, B_indices, marker, counts)
+
+
+@part
+def _fill(low, high, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, indptr, indices, values):
+    A_indptr, A_indices, A_values = borrowed(A_indptr), borrowed(A_indices), borrowed(A_values)
+    B_indptr, B_indices, B_values = borrowed(B_indptr), borrowed(B_indices), borrowed(B_values)
+    for i in range(low, high):
+        first = np.int64(indptr[i])
+        last = first
+        for k in range(A_indptr[i], A_indptr[i + 1]):
+            j, a = A_indices[k], A_values[k]
+            for l in range(B_indptr[j], B_indptr[j + 1]):
+                column = B_indices[l]
+                place = marker[column]
+                if place < first:  # not met in this row
+                    marker[column] = last
+                    indices[last] = column
+                    values[last] = a * B_values[l]
+                    last += 1
+                else:
+                    values[place] += a * B_values[l]
+
+
+@twins
+def fill(n, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, columns, indptr, indices, values):
+    """Columns and values of A B, whose rows begin at indptr."""
+    for piece in prange(PIECES):
+        marker = np.full(columns, -1, np.int64)
+        low, high = n * piece // PIECES, n * (piece + 1) // PIECES
+        _fill(low, high, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, indptr, indices, values)
+
+
+@part
+def _refill(low, high, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, indptr, indices, values):
+    A_indptr, A_indices, A_values = borrowed(A_indptr), borrowed(A_indices), borrowed(A_values)
+    B_indptr, B_indices, B_values = borrowed(B_indptr), borrowed(B_indices), borrowed(B_values)
+    for i in range(low, high):
+        for place in range(indptr[i], indptr[i + 1]):
+            marker[indices[place]] = place
+            values[place] = 0
+        for k in range(A_indptr[i], A_indptr[i + 1]):
+            j, a = A_indices[k], A_values[k]
+            for l in range(B_indptr[j], B_indptr[j + 1]):
+                values[marker[B_indices[l]]] += a * B_values[l]
+
+
+@twins
+def refill(n, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, columns, indptr, indices, values):
+    """Values of A B on a pattern that is known."""
+    for piece in prange(PIECES):
+        marker = np.zeros(columns, np.uint32)
+        low, high = n * piece // PIECES, n * (piece + 1) // PIECES
+        _refill(low, high, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, indptr, indices, values)
+
+
+@njit(**OPTIONS)
+def transpose(indptr, indices, starts, columns, order):
+    """The transpose's rows begin at starts and hold columns; its entry t is entry order[t] of the matrix."""
+    n, m = len(indptr) - 1, len(starts) - 1
+    starts[:] = 0
+    for k in range(len(indices)):
+        starts[indices[k] + 1] += 1
+    for j in range(m):
+        starts[j + 1] += starts[j]
+    place = starts[:m].copy()
+    for i in range(n):
+        for k in range(indptr[i], indptr[i + 1]):
+            t = place[indices[k]]
+            place[indices[k]] = t + 1
+            columns[t], order[t] = i, k
+
+
+@twins
+def permute(n, A_indptr, A_indices, A_values, order, inverse, indptr, indices, values):
+    """Row i is row order[i] of A, its columns renumbered by inverse."""
+    for i in prange(n):
+        place = np.int64(indptr[i])
+        for k in range(A_indptr[order[i]], A_indptr[order[i] + 1]):
+            indices[place], values[place] = inverse[A_indices[k]], A_values[k]
+            place += 1

@@ -1,0 +1,119 @@
+"""One coarsening by smoothed aggregation: what depends on the pattern is made once, what depends on values at every update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .matrices import Matrix, Transposed, multiply, offsets, transposed
+
+DAMPING = 4 / 3  # of the prolongator's smoother, over the largest eigenvalue of D^-1 A: Vanek, Mandel and Brezina (1996)
+TIGHT = 2.2  # a bound of that eigenvalue up to which no better estimate is looked for
+
+Pattern = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aggregation:
+    """Which entries of A are strong, the tentative prolongator T, and the patterns of P = (I - omega D^-1 A_F) T, of its
+    transpose, of A P and of P^T A P."""
+
+    strong: np.ndarray
+    tentative: Matrix
+    P: Pattern
+    R: Transposed
+    AP: Pattern
+    RAP: Pattern
+
+
+def coarsen(
+    A: Matrix, candidates: np.ndarray, block: int, threshold: float
+) -> tuple[Aggregation, Matrix, Matrix, Matrix, np.ndarray] | None:
+    """(aggregation, P, R, R A P, candidates of the coarse level); None if there is nothing to gather."""
+    home, count = aggregates(A, block, threshold)
+    if count == 0 or count * candidates.shape[1] >= 0.9 * A.rows:
+        return None
+    T, coarse = tentative(home, count, block, candidates)
+    strong = strengths(A, threshold if block == 1 else 0.0)
+    P = multiply(smoother(A, strong), T)
+    transpose = transposed(P)
+    R, AP = transpose.of(P), multiply(A, P)
+    RAP = multiply(R, AP)
+    return Aggregation(strong, T, P.pattern, transpose, AP.pattern, RAP.pattern), P, R, regular(RAP), coarse
+
+
+def galerkin(known: Aggregation, A: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """P, R and R A P of another A with the same pattern, on the same aggregates."""
+    P = multiply(smoother(A, known.strong), known.tentative, known.P)
+    R = known.R.of(P)
+    return P, R, regular(multiply(R, multiply(A, P, known.AP), known.RAP))
+
+
+def aggregates(A: Matrix, block: int, threshold: float) -> tuple[np.ndarray, int]:
+    """home (nodes,) and the number of aggregates of nodes of `block` unknowns each."""
+    from ...kernels import aggregation as kernels
+
+    if block > 1:
+        n = A.rows // block
+        indptr, indices, values = np.empty(n + 1, np.uint32), np.empty(A.nnz, np.uint32), np.empty(A.nnz)
+        filled = kernels.condense(n, block, *A[:3], indptr, indices, values)
+        A = Matrix(indptr, indices[:filled].copy(), values[:filled].copy(), n)
+    home = np.empty(A.rows, np.int64)
+    return home, int(kernels.aggregate(*A[:3], strengths(A, threshold), home))
+
+
+def strengths(A: Matrix, threshold: float) -> np.ndarray:
+    """Which entries are strong: |a_ij| > threshold sqrt(a_ii a_jj), and the diagonal."""
+    from ...kernels import aggregation as kernels
+
+    strong = np.empty(A.nnz, np.uint8)
+    kernels.strong_rows(A.rows, *A[:3], threshold, A.diagonal(), strong)
+    return strong
+
+
+def tentative(home: np.ndarray, count: int, block: int, candidates: np.ndarray) -> tuple[Matrix, np.ndarray]:
+    """T, orthonormal on every aggregate, with T B_c = B for the candidates B (n, k) in aggregates; B_c (count k, k)."""
+    from ...kernels import aggregation as kernels
+
+    n, k = candidates.shape
+    starts, nodes = np.empty(count + 1, np.int64), np.empty(int((home >= 0).sum()), np.int64)
+    kernels.members(home, count, starts, nodes)
+    values, coarse = np.zeros((n, k)), np.zeros((count * k, k))
+    kernels.orthonormalise(n, block, starts, nodes, candidates, values, coarse)
+    inside = np.repeat(home >= 0, block)
+    columns = (np.repeat(home, block)[inside, None] * k + np.arange(k)).astype(np.uint32)
+    return Matrix(offsets(np.where(inside, k, 0)), columns.reshape(-1), values[inside].reshape(-1), count * k), coarse
+
+
+def smoother(A: Matrix, strong: np.ndarray) -> Matrix:
+    """I - omega D^-1 A_F: A_F is A without its weak entries, which are added to its diagonal D."""
+    from ...kernels import aggregation as kernels
+
+    counts, lumped, sums = np.empty(A.rows, np.uint32), np.empty(A.rows), np.empty(A.rows)
+    kernels.filtered(A.rows, *A[:3], strong, A.diagonal(), counts, lumped, sums)
+    indptr = offsets(counts)
+    indices, values = np.empty(int(indptr[-1]), np.uint32), np.empty(int(indptr[-1]))
+    omega = DAMPING / largest_eigenvalue(A, lumped, float(sums.max(initial=1.0)))
+    kernels.smoother_rows(A.rows, *A[:3], strong, lumped, omega, indptr, indices, values)
+    return Matrix(indptr, indices, values, A.columns)
+
+
+def largest_eigenvalue(A: Matrix, diagonal: np.ndarray, bound: float, steps: int = 10, seed: int = 90_001) -> float:
+    """Of D^-1 A: the bound by row sums where it is good enough, else an estimate by powers, a tenth more."""
+    if bound <= TIGHT:
+        return bound
+    x, matrix, size = np.random.default_rng(seed).standard_normal(A.rows), A.scipy(), bound
+    for _ in range(steps):
+        x = (matrix @ x) / diagonal
+        size = float(np.linalg.norm(x))
+        x /= size if size > 0 else 1.0
+    return min(bound, 1.1 * size)
+
+
+def regular(A: Matrix) -> Matrix:
+    """A with 1 on the diagonal of unknowns that no candidate reaches, which are zero rows otherwise."""
+    from ...kernels import aggregation as kernels
+
+    kernels.complete(*A[:3])
+    return A

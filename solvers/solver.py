@@ -20,7 +20,7 @@ from .eliminate import Restricted, eliminate
 from .krylov import bicgstab, cg, flexible_cg, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
 from .operator import checked, name_of
-from .preconditioners import IncompleteCholesky
+from .preconditioners import GeometricMultigrid, IncompleteCholesky, SmoothedAggregation
 from .recognise import Facts, recognise
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
@@ -196,21 +196,28 @@ class Solver:
         new = index not in self.ready
         compiled, start = compiler_seconds(plan.M) if new else 0.0, time.perf_counter()
         try:
-            M = self.set_up(index, plan.M)
+            with Compiling() as clock:
+                M = self.set_up(index, plan.M)
         except (np.linalg.LinAlgError, MemoryError, ValueError) as error:
             if not isinstance(self.M, str) and plan.method != "direct":
                 raise  # the user's own preconditioner
             detail, space = f"setting up {name_of(plan.M)} failed: {error}", right_hand_side(self.A, b)[1]
             return failed(b, space, plan.method, Status.BREAKDOWN, detail)
         setup = time.perf_counter() - start if new else 0.0
-        if new and getattr(M, "compile_seconds", 0.0) < setup:  # what was compiled within this very set-up
-            compiled, setup = compiled + getattr(M, "compile_seconds", 0.0), setup - getattr(M, "compile_seconds", 0.0)
+        within = max(clock.done, getattr(M, "compile_seconds", 0.0) if new else 0.0)
+        if within < setup:  # what was compiled within this very set-up
+            compiled, setup = compiled + within, setup - within
         A = self.A if self.nullspace is None else Projected(self.A, self.nullspace)
         keywords = {**keywords, "M": M}
         if plan.method == "direct":
             keywords["max_iterations"] = None  # of corrections, not of iterations
-        result = METHODS[plan.method](A, b, **keywords)
-        return replace(result, setup_seconds=setup, compile_seconds=result.compile_seconds + compiled)
+        with Compiling() as clock:
+            result = METHODS[plan.method](A, b, **keywords)
+        late = max(0.0, min(clock.done - result.compile_seconds, result.solve_seconds))  # by M, when it was first applied
+        return replace(
+            result, setup_seconds=setup, solve_seconds=result.solve_seconds - late,
+            compile_seconds=result.compile_seconds + late + compiled,
+        )  # fmt: skip
 
     def set_up(self, index: int, M: Any) -> Any:
         """The applied preconditioner of a plan, made once."""
@@ -246,9 +253,31 @@ class Solver:
         return f"Solver {self.original.shape[0]} x {self.original.shape[1]}: {first.method} + {name_of(first.M)} ({first.why})"
 
 
+class Compiling:
+    """The seconds that numba spends compiling while this is open, in any thread; none before it is loaded."""
+
+    def __init__(self) -> None:
+        self.done = 0.0
+        self.timer: Any = None
+
+    def __enter__(self) -> Compiling:
+        if "numba" in sys.modules:
+            event = importlib.import_module("numba.core.event")
+            self.timer = event.install_timer("numba:compile", self.add)
+            self.timer.__enter__()
+        return self
+
+    def add(self, seconds: float) -> None:
+        self.done += seconds
+
+    def __exit__(self, *failure: object) -> None:
+        if self.timer is not None:
+            self.timer.__exit__(*failure)
+
+
 def compiler_seconds(M: Any) -> float:
     """The seconds it took to load the compiler, if M is the first thing of this process to need it."""
-    if not isinstance(M, IncompleteCholesky) or "numba" in sys.modules:
+    if not isinstance(M, (IncompleteCholesky, GeometricMultigrid, SmoothedAggregation)) or "numba" in sys.modules:
         return 0.0
     start = time.perf_counter()
     importlib.import_module("numba")

@@ -43,7 +43,8 @@ def _rows(low, high, bands, offsets, hermitian, x, total):
     if hermitian and len(offsets) > 2 and low >= reach and high + reach <= n:
         _grid_rows(low, high, bands, offsets, x, total)
         return
-    total[: high - low] = 0
+    for i in range(high - low):
+        total[i] = 0
     for d in range(len(offsets)):
         o = offsets[d]
         start, stop = max(low, -o), min(high, n - o)

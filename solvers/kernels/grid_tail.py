@@ -70,19 +70,25 @@ def _solve(level, vectors, dense):
 
 
 @part
+def _add(keep, x, y):
+    """y = x, or y += x if keep. A loop, because numba compiles array expressions slowly."""
+    for i in range(len(y)):
+        y[i] = x[i] + y[i] if keep else x[i]
+
+
+@part
 def _again(level, coefficients, vectors):
     """Keep V, and put the residual it leaves in F's place."""
     tx, ty, tz, inverse = _matrix(level, coefficients)
     f, v, saved = _field(vectors, level[F], level), _field(vectors, level[V], level), _field(vectors, level[SAVED], level)
-    saved[:] = v
+    _add(0, v.reshape(-1), saved.reshape(-1))
     total = np.empty(v.shape[2] - 2, v.dtype)
     _residual(0, level[NZ], total, f, v, tx, ty, tz, inverse, f, level[NZ], level[NY])
 
 
 @part
 def _sum(level, vectors):
-    saved, v = _field(vectors, level[SAVED], level), _field(vectors, level[V], level)
-    v += saved
+    _add(1, _field(vectors, level[SAVED], level).reshape(-1), _field(vectors, level[V], level).reshape(-1))
 
 
 @part

@@ -288,7 +288,11 @@ class Run:
     def keep(self, x: Any, norms: np.ndarray) -> None:
         """Remember x if it is better than the best so far in its worst column; written so that NaN is not."""
         if norms.max(initial=0.0) < self.best_norms.max(initial=0.0) and not self.problem.defect:
-            self.best, self.best_norms = arrays.copy(x, self.space), norms.copy()
+            if isinstance(self.best, np.ndarray):
+                np.copyto(self.best, x)  # no new pages
+            else:
+                self.best = arrays.copy(x, self.space)
+            self.best_norms = norms.copy()
 
     def finished(self, x: Any) -> Any:
         """x in the units of the caller: undo the powers of two that b and A were scaled by."""

@@ -150,7 +150,11 @@ def form(A: Any) -> ModuleType:
 
 
 def precondition(M: Any, r: Any, z: Any, space: Space) -> tuple[Any, float]:
-    z = r if M is None else product(M, r, space, "M")
+    if M is None:
+        return r, dot(r, r, space)
+    if hasattr(M, "apply_dot") and r.dtype == M.dtype and r.dtype.kind == "f":
+        return M.apply_dot(r, None if z is r else z)  # z is ours to write to
+    z = product(M, r, space, "M")
     return z, dot(r, z, space)
 
 

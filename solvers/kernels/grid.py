@@ -17,7 +17,7 @@ import numpy as np
 from numba import prange
 
 from .borrow import borrowed
-from .threads import part, twins
+from .threads import in_order, part, twins
 
 # Unsigned indices: numba tests signed ones for being negative, which costs the vector units. No slices in the loops: each
 # would count a reference, which all threads write to.
@@ -241,19 +241,28 @@ def load(cells, chunks, r, f, factor, nx):
 
 
 @part
-def _store(low, high, u, z, factor, nx):
+def _store(low, high, u, z, factor, r, nx):
+    u, z, r = borrowed(u), borrowed(z), borrowed(r)
+    along = 0.0
     for line in range(low, high):
         row, first = np.uintp(line), np.uintp(line * nx)
         for m in range(np.uintp(nx // 2)):
-            z[first + TWO * m] = factor * u[row, ZERO, m + ONE]
-            z[first + TWO * m + ONE] = factor * u[row, ONE, m + ONE]
+            even, odd = factor * u[row, ZERO, m + ONE], factor * u[row, ONE, m + ONE]
+            z[first + TWO * m] = even
+            z[first + TWO * m + ONE] = odd
+            along += r[first + TWO * m] * even + r[first + TWO * m + ONE] * odd
         if nx % 2:
-            z[line * nx + nx - 1] = factor * u[row, ZERO, np.uintp(nx // 2 + 1)]
+            even = factor * u[row, ZERO, np.uintp(nx // 2 + 1)]
+            z[line * nx + nx - 1] = even
+            along += r[line * nx + nx - 1] * even
+    return along
 
 
 @twins
-def store(cells, chunks, u, z, factor, nx):
-    """z = factor u, in natural order."""
+def store(cells, pieces, u, z, factor, r, nx):
+    """z = factor u, in natural order; r^T z, whose pieces do not depend on the number of threads."""
+    partial = np.zeros(pieces)
     rows = u.shape[0]
-    for chunk in prange(chunks):
-        _store(rows * chunk // chunks, rows * (chunk + 1) // chunks, u, z, factor, nx)
+    for piece in prange(pieces):
+        partial[piece] = _store(rows * piece // pieces, rows * (piece + 1) // pieces, u, z, factor, r, nx)
+    return in_order(partial)

@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from .borrow import borrowed
-from .threads import part, twins
+from .threads import in_order, part, twins
 
 ROWS = 8_192  # rows of one chunk
 
@@ -178,8 +178,14 @@ def load(n, order, r, f, factor):
 
 
 @twins
-def store(n, order, u, z, factor):
-    """z = factor u in the caller's order."""
-    for chunk in prange((n + ROWS - 1) // ROWS):
+def store(n, order, u, z, factor, r):
+    """z = factor u in the caller's order; r^T z."""
+    chunks = (n + ROWS - 1) // ROWS
+    partial = np.zeros(chunks)
+    for chunk in prange(chunks):
+        along = 0.0
         for i in range(np.int64(chunk) * ROWS, min(np.int64(chunk) * ROWS + ROWS, n)):
             z[order[i]] = factor * u[i]
+            along += r[order[i]] * z[order[i]]
+        partial[chunk] = along
+    return in_order(partial)

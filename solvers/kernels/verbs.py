@@ -5,7 +5,7 @@
     product(A, x, space)                          A x, with its shape and type checked
     residual(A, b, x, space)                      b - A x in at least double precision
     apply_dot(A, p, q, space)                     q = A p and p^H q
-    precondition(M, r, z, space)                  z = M r and r^H z
+    precondition(M, r, z, space)                  z = M r and r^H z (M.apply_dot(r, z) where M has it)
     step(M, rz, pq, p, q, x, r, z, active, space) x + alpha p, r - alpha q, z = M r, r^H r, r^H z with alpha = rz / pq
     combine(M, rz, rz_old, z, p, space)           z + (rz / rz_old) p
 

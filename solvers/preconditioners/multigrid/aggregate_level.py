@@ -41,10 +41,10 @@ class MatrixLevel:
 
         return float(kernels.load(self.size, self.order, r, w.f, factor))
 
-    def store(self, w: MatrixWork, z: np.ndarray, factor: float) -> None:
+    def store(self, w: MatrixWork, z: np.ndarray, factor: float, r: np.ndarray) -> float:
         from ...kernels import relaxation as kernels
 
-        kernels.store(self.size, self.order, w.u, z, factor)
+        return float(kernels.store(self.size, self.order, w.u, z, factor, r))
 
     def start(self, w: MatrixWork) -> None:
         """Nothing: `restrict` does both."""
@@ -87,8 +87,9 @@ class DenseLevel:
         w.f[:] = factor * r[self.order]
         return float(np.abs(w.f).max(initial=0.0))
 
-    def store(self, w: MatrixWork, z: np.ndarray, factor: float) -> None:
+    def store(self, w: MatrixWork, z: np.ndarray, factor: float, r: np.ndarray) -> float:
         z[self.order] = factor * w.u.astype(z.dtype)
+        return float(np.einsum("i,i->", r, z))
 
     def solve(self, w: MatrixWork) -> None:
         np.matmul(self.inverse, w.f, out=w.u)

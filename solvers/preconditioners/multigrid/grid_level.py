@@ -64,10 +64,10 @@ class GridLevel:
 
         return float(kernels.load(self.size, self.chunks, r, w.f, factor, self.grid.shape[2]))
 
-    def store(self, w: GridWork, z: np.ndarray, factor: float) -> None:
+    def store(self, w: GridWork, z: np.ndarray, factor: float, r: np.ndarray) -> float:
         from ...kernels import grid as kernels
 
-        kernels.store(self.size, self.chunks, w.u, z, factor, self.grid.shape[2])
+        return float(kernels.store(self.size, self.grid.pieces, w.u, z, factor, r, self.grid.shape[2]))
 
     def start(self, w: GridWork) -> None:
         """Nothing: `restrict` does both in one sweep over memory."""
@@ -138,10 +138,10 @@ class GridTail:
 
         return float(kernels.load(self.size, 1, r, w.f, factor, self.grid.shape[2]))
 
-    def store(self, w: TailWork, z: np.ndarray, factor: float) -> None:
+    def store(self, w: TailWork, z: np.ndarray, factor: float, r: np.ndarray) -> float:
         from ...kernels import grid as kernels
 
-        kernels.store(self.size, 1, w.u, z, factor, self.grid.shape[2])
+        return float(kernels.store(self.size, 1, w.u, z, factor, r, self.grid.shape[2]))
 
     def solve(self, w: TailWork) -> None:
         from ...kernels import grid_tail as kernels

@@ -35,7 +35,7 @@ class Level(Protocol):
 
     def work(self) -> Work: ...
     def load(self, r: np.ndarray, w: Any, factor: float) -> float: ...  # w.f = factor r; max |w.f|
-    def store(self, w: Any, z: np.ndarray, factor: float) -> None: ...  # z = factor w.u
+    def store(self, w: Any, z: np.ndarray, factor: float, r: np.ndarray) -> float: ...  # z = factor w.u; r^T z
     def start(self, w: Any) -> None: ...  # w.u = pre-smoothing of A u = f from zero
     def restrict(self, w: Any, f: np.ndarray) -> None: ...  # f = R (w.f - A w.u)
     def finish(self, w: Any, u: np.ndarray) -> None: ...  # w.u += P u, then post-smoothing, the adjoint of start's
@@ -78,27 +78,38 @@ class Hierarchy:
         if r.dtype.kind == "c":
             return (self @ np.ascontiguousarray(r.real)) + 1j * (self @ np.ascontiguousarray(r.imag))
         z = np.empty(self.shape[0], np.result_type(r.dtype, self.dtype))
+        self.apply(np.ascontiguousarray(r), z)
+        return z
+
+    def apply_dot(self, r: np.ndarray, z: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+        """(M r, r^T M r) of a real contiguous r, in one pass less than apart; into z if it is given."""
+        z = np.empty(r.shape, np.result_type(r.dtype, self.dtype)) if z is None else z
+        return z, self.apply(r, z)
+
+    def apply(self, r: np.ndarray, z: np.ndarray) -> float:
+        """z = M r; r^T z. The vectors of the levels come from the pool, and go back to it."""
         try:
             works = self.pool.pop()
         except IndexError:
             works = tuple(level.work() for level in self.levels)
         try:
-            self.apply(np.ascontiguousarray(r), z, works)
+            return self.cycled(r, z, works)
         finally:
             self.pool.append(works)
-        return z
 
-    def apply(self, r: np.ndarray, z: np.ndarray, works: tuple[Any, ...]) -> None:
-        """z = M r. A right-hand side outside the range of single precision is scaled by a power of two first."""
+    def cycled(self, r: np.ndarray, z: np.ndarray, works: tuple[Any, ...]) -> float:
+        """z = M r; r^T z. A right-hand side outside the range of single precision is scaled by a power of two first."""
         finest, factor = self.levels[0], 1.0
         size = finest.load(r, works[0], factor)
         if not SMALL < size < LARGE and (largest := float(np.abs(r).max(initial=0.0))) > 0.0 and math.isfinite(largest):
             factor = 2.0 ** -math.frexp(largest)[1] if largest > 1e-300 else 2.0**990
             finest.load(r, works[0], factor)
         descend(self.levels, works, 0, self.cycle)
-        finest.store(works[0], z, self.scale)
-        if factor != 1.0:
-            z /= factor
+        along = finest.store(works[0], z, self.scale, r)
+        if factor == 1.0:
+            return float(along)
+        z /= factor
+        return float(np.einsum("i,i->", r, z))
 
     @property
     def H(self) -> Hierarchy:

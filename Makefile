@@ -7,6 +7,8 @@
 #   make coverage   the share of solvers/ that the tests run; below 90 % is a failure
 #   make dev        .venv with the extras dev, bench and learned
 #   make bench      the Poisson suite in full
+#   make bench-peers  petrov against SciPy, PyAMG and PETSc (after `make petsc`), with bars: report/peers.html
+#   make history    the asv benchmarks on this commit, kept in report/asv
 #   make petsc      PETSc with hypre, MUMPS and GAMG from Debian, and petsc4py and mpi4py into .venv
 #   make test-mpi   the tests marked mpi (after `make petsc`)
 #   make test-gpu   the tests marked gpu, straight from the tree with the CuPy of PYTHON
@@ -25,7 +27,7 @@ endif
 CONSTRAINTS := $(if $(filter constrained,$(TORCH)),--constraint .ci/constraints.txt)
 PIP_INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint coverage dev bench petsc test-mpi test-gpu
+.PHONY: demo test test-all lint coverage dev bench bench-peers history petsc test-mpi test-gpu
 .DELETE_ON_ERROR:
 
 # A recipe that fails is removed whole: a half-made .venv would pass for a made one.
@@ -57,6 +59,22 @@ demo: $(VENV)/demo.stamp
 bench: $(VENV)/demo.stamp
 	@mkdir -p report
 	$(BIN)/petrov bench poisson --html report/poisson-full.html --json report/poisson-full.json
+
+bench-peers: $(VENV)/demo.stamp
+	@mkdir -p report
+	$(BIN)/petrov bench peers --html report/peers.html --json report/peers.json
+
+# asv measures the environment that it is started in; its results are filed under the commit.
+ASV := $(BIN)/asv
+ASV_CONFIG := --config benchmarks/asv.conf.json
+
+$(ASV): $(VENV)/demo.stamp
+	$(PIP_INSTALL) "asv>=0.6.4"
+
+history: $(ASV)
+	$(ASV) machine --yes $(ASV_CONFIG)
+	$(ASV) run $(ASV_CONFIG) --environment existing:$(abspath $(RUN)) --set-commit-hash $$(git rev-parse HEAD)
+	$(ASV) publish $(ASV_CONFIG)
 
 # A type checker cannot follow an editable install of mapped folders, nor see the files added since a strict one:
 # it is shown the package as a folder of links.

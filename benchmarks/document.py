@@ -24,6 +24,8 @@ class Row:
     method claims success), FAILED (an exception), SKIPPED (not run; reason says why).
     asked_rtol: what the method was asked for; below rtol where its own test had to be tightened.
     history: [iteration, relative residual] pairs, thinned.
+    work: the line of the table of bars that the row belongs to. traffic: bytes per row of A that one solve_seconds moves
+    between memory and processor, counted from the storage. memory: peak bytes per unknown.
     """
 
     problem: str
@@ -47,6 +49,9 @@ class Row:
     runs: int = 0
     history: list[list[float]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    work: str = ""
+    traffic: float | None = None
+    memory: float | None = None
 
     @property
     def key(self) -> tuple[str, str]:

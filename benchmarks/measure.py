@@ -9,9 +9,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,23 +19,26 @@ from scipy import sparse
 
 from .data import canonical
 from .document import FAILED, NOT_CONVERGED, OK, SKIPPED, WRONG, Row
-from .records import SYMMETRIC, Kind, Method, Outcome, Problem, System, relative_residual
+from .records import SYMMETRIC, Kind, Limits, Method, Outcome, Problem, System, relative_residual
 
 ROUNDING = 1e-3  # two double-precision evaluations of one residual differ in their last digits
 LADDER = (1.0, 0.3, 0.1, 1e-2, 1e-3, 1e-4)  # how far a method's own tolerance is tightened
 LONG = 1.0  # seconds after which the first run is itself the measurement, and after which repeats end
 LARGE = 30_000  # rows above which kernels may have another (threaded) form, warmed up apart
 POINTS = 120  # of a residual history kept
+SOURCES = {"pyamg": "pip install 'petrov[bench]'", "petsc4py": "`make petsc` brings it with PETSc (Debian), petrov[petsc] alone"}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """rtol on the true residual; `repeat` timed runs at most, fewer once they took a second together; an iteration is
-    stopped after `seconds`."""
+    """rtol on the true residual; between `least` and `repeat` timed runs, no more once they took a second together; the run
+    that is judged counts among them only if `first_counts` and it was long; an iteration is stopped after `seconds`."""
 
     rtol: float = 1e-8
     repeat: int = 5
     seconds: float = 300.0
+    least: int = 1
+    first_counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +56,65 @@ class Timed:
         return self.setup + self.solve
 
 
+@dataclass(slots=True)
+class Entry:
+    """A method on its way through a race: its row so far, the rtol it is asked for, its timed runs, what it said."""
+
+    method: Method
+    row: Row
+    asked_rtol: float
+    runs: list[Timed] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)
+
+    def wants_more(self, settings: Settings) -> bool:
+        if self.row.status != OK or len(self.runs) >= max(settings.repeat, settings.least):
+            return False
+        return len(self.runs) < settings.least or sum(run.total for run in self.runs) < LONG
+
+
 def measure(method: Method, problem: Problem, system: System, settings: Settings) -> Row:
     """The row of one method on one problem. An exception of the method is its row; Ctrl-C passes through."""
+    return race([method], problem, system, settings)[0]
+
+
+def race(methods: Sequence[Method], problem: Problem, system: System, settings: Settings) -> list[Row]:
+    """The rows of several methods on one problem: each judged first, then their timed runs taken in turn, so that what else
+    the machine does meets all alike."""
+    entries = [entry(method, problem, system, settings) for method in methods]
+    for one in entries:
+        if one.row.status == OK:
+            with listening(one):
+                judge(one, problem, system, settings)
+    while ready := [one for one in entries if one.wants_more(settings)]:
+        for one in ready:
+            with listening(one):
+                one.runs.append(run_once(one.method, system, one.asked_rtol, limits(one.method, system, settings)))
+    return [finished(one, settings) for one in entries]
+
+
+def entry(method: Method, problem: Problem, system: System, settings: Settings) -> Entry:
+    """A method at the start: OK until judged, or SKIPPED."""
     row = Row(
-        problem.name, problem.family, problem.kind, method.name, method.library, SKIPPED,
-        rows=system.A.shape[0], entries=int(system.A.nnz), rtol=settings.rtol,
+        problem.name, problem.family, problem.kind, method.name, method.library, OK, rows=system.A.shape[0],
+        entries=int(system.A.nnz), rtol=settings.rtol, work=problem.work,
     )  # fmt: skip
     if reason := reason_to_skip(method, problem, system):
-        return replace(row, reason=reason)
+        row = replace(row, status=SKIPPED, reason=reason)
+    return Entry(method, row, settings.rtol)
+
+
+@contextmanager
+def listening(entry: Entry) -> Iterator[None]:
+    """Collect warnings and prints; whatever a method raises is its result."""
     printed: list[str] = []
     with warnings.catch_warnings(record=True) as caught, native_output(printed):
         warnings.simplefilter("always")
         try:
-            row = judge_and_time(row, method, problem, system, settings)
-        except Exception as error:  # whatever a method raises is its result here
-            row = replace(row, status=FAILED, reason=f"{type(error).__name__}: {first_line(str(error))}")
-    said = {f"{w.category.__name__}: {first_line(str(w.message))}" for w in caught}
-    return replace(row, warnings=sorted(said | {f"printed: {first_line(line)}" for line in printed}))
+            yield
+        except Exception as error:
+            entry.row = replace(entry.row, status=FAILED, reason=f"{type(error).__name__}: {first_line(str(error))}")
+    entry.said |= {f"{w.category.__name__}: {first_line(str(w.message))}" for w in caught}
+    entry.said |= {f"printed: {first_line(line)}" for line in printed}
 
 
 @contextmanager
@@ -92,27 +137,33 @@ def native_output(lines: list[str]) -> Iterator[None]:
 def reason_to_skip(method: Method, problem: Problem, system: System) -> str:
     """Why this pair is not run; '' if it is."""
     if method.needs and importlib.util.find_spec(method.needs) is None:
-        return f"{method.needs} is not installed; pip install 'petrov[bench]'"
+        return f"{method.needs} is not installed; {SOURCES.get(method.needs, SOURCES['pyamg'])}"
     rows = system.A.shape[0]
     if problem.dim == 3 and method.largest_3d is not None and rows > method.largest_3d:
         return f"the fill-in of a 3-D factorisation of {rows:,} rows needs too much memory and time"
     return ""
 
 
-def judge_and_time(row: Row, method: Method, problem: Problem, system: System, settings: Settings) -> Row:
-    """Correctness first (a run that also records the history, where one is plotted), then the times."""
+def judge(entry: Entry, problem: Problem, system: System, settings: Settings) -> None:
+    """Correctness before time: the first run, which also records the history where one is plotted."""
     history: list[float] | None = [] if problem.plotted else None
-    first = first_answer(method, system, settings, history)
+    first = first_answer(entry.method, system, settings, history)
     status, reason = verdict(first, settings)
-    row = replace(
-        row, status=status, reason=reason, chose=first.outcome.chose, iterations=first.outcome.iterations,
+    entry.asked_rtol = first.asked_rtol
+    entry.row = replace(
+        entry.row, status=status, reason=reason, chose=first.outcome.chose, iterations=first.outcome.iterations,
         asked_rtol=first.asked_rtol, relative_residual=finite(first.residual), history=thinned(history or []),
     )  # fmt: skip
-    if status != OK:
+    slowed = first.outcome.compile_seconds > 0.0 or (problem.plotted and entry.method.history_costs)
+    if settings.first_counts and first.total > LONG and not slowed:
+        entry.runs.append(first)
+
+
+def finished(entry: Entry, settings: Settings) -> Row:
+    """The row, with medians of its runs if every one of them was right."""
+    row, runs = replace(entry.row, warnings=sorted(entry.said)), entry.runs
+    if row.status != OK:
         return row
-    slowed = first.outcome.compile_seconds > 0.0 or (problem.plotted and method.history_costs)
-    counts = first.total > LONG and not slowed
-    runs = [first] if counts else repeats(method, system, first.asked_rtol, settings)
     verdicts = [verdict(run, settings) for run in runs]
     if bad := next((item for item in verdicts if item[0] != OK), None):
         return replace(row, status=bad[0], reason=f"in a repeated run: {bad[1]}")
@@ -124,11 +175,14 @@ def judge_and_time(row: Row, method: Method, problem: Problem, system: System, s
     )  # fmt: skip
 
 
+def limits(method: Method, system: System, settings: Settings) -> Limits:
+    return method.limits(system.A.shape[0], settings.seconds)
+
+
 def run_once(
-    method: Method, system: System, asked_rtol: float, seconds: float, history: list[float] | None = None
+    method: Method, system: System, asked_rtol: float, limits: Limits, history: list[float] | None = None
 ) -> Timed:
     """Set-up and solve under the clock, without garbage collection, the true residual after it."""
-    limits = method.limits(system.A.shape[0], seconds)
     gc.disable()
     try:
         start = time.perf_counter()
@@ -138,10 +192,10 @@ def run_once(
         end = time.perf_counter()
     finally:
         gc.enable()
-    inside = outcome.setup_seconds
+    inside, elsewhere = outcome.setup_seconds, outcome.compile_seconds + outcome.other_seconds
     return Timed(
         outcome=replace(outcome, x=np.empty(0)), residual=relative_residual(system, outcome.x), asked_rtol=asked_rtol,
-        setup=ready - start + inside, solve=max(end - ready - inside - outcome.compile_seconds, 0.0),
+        setup=ready - start + inside, solve=max(end - ready - inside - elsewhere, 0.0),
     )  # fmt: skip
 
 
@@ -150,18 +204,10 @@ def first_answer(method: Method, system: System, settings: Settings, history: li
     for factor in LADDER if method.tighten else LADDER[:1]:
         if history is not None:
             history.clear()
-        run = run_once(method, system, factor * settings.rtol, settings.seconds, history)
+        run = run_once(method, system, factor * settings.rtol, limits(method, system, settings), history)
         if run.residual <= settings.rtol * (1 + ROUNDING) or not run.outcome.claims:
             break
     return run
-
-
-def repeats(method: Method, system: System, asked_rtol: float, settings: Settings) -> list[Timed]:
-    """Runs to take medians of: `repeat`, fewer once they took LONG seconds together, at least one."""
-    runs = [run_once(method, system, asked_rtol, settings.seconds)]
-    while len(runs) < settings.repeat and sum(run.total for run in runs) < LONG:
-        runs.append(run_once(method, system, asked_rtol, settings.seconds))
-    return runs
 
 
 def verdict(run: Timed, settings: Settings) -> tuple[str, str]:

@@ -129,6 +129,10 @@ def pyamg_hierarchy(kind: str) -> Callable[[System], tuple[Any, Any]]:
     return setup
 
 
+def pyamg_jacobi(system: System) -> tuple[Any, Any]:
+    return sparse.csr_matrix(system.A), scipy_jacobi(system)
+
+
 def pyamg_cg(
     prepared: tuple[Any, Any], system: System, rtol: float, limits: Limits, history: list[float] | None
 ) -> Outcome:
@@ -173,3 +177,5 @@ PEERS: tuple[Method, ...] = (
         tighten=True, needs="pyamg", iteration_cap=AMG_CAP,
     ),
 )  # fmt: skip
+
+PYAMG_JACOBI = Method("pyamg cg + Jacobi", "pyamg", DEFINITE, pyamg_jacobi, pyamg_cg, tighten=True, needs="pyamg")

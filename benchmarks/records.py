@@ -30,7 +30,8 @@ class System(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A row block of the suite. `make` builds the System; `plotted` asks for its residual histories."""
+    """A row block of the suite. `make` builds the System; `plotted` asks for its residual histories; `work` is the line of
+    the table of bars that it belongs to (bars.py)."""
 
     name: str
     family: str
@@ -38,6 +39,7 @@ class Problem:
     make: Callable[[], System]
     dim: int = 2
     plotted: bool = False
+    work: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One solve. `claims`: the method itself reports success at its tolerance; a solver that does not test reports None."""
+    """One solve. `claims`: the method itself reports success at its tolerance; a solver that does not test reports None.
+
+    setup_seconds: the part of the call that was set-up, when the method does both in one; other_seconds: the part that was
+    neither (starting another process, writing its files).
+    """
 
     x: np.ndarray
     claims: bool | None
     iterations: int | None = None
     chose: str = ""
-    setup_seconds: float = 0.0  # the part of the call that was set-up, when the method does both in one
+    setup_seconds: float = 0.0
     compile_seconds: float = 0.0
+    other_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,15 @@ def require_libraries() -> None:
 
 def write(document: Document, path: Path) -> None:
     """Render the report to path, through a temporary name."""
+    put(render(document), path)
+
+
+def put(text: str, path: Path) -> None:
+    """The text into a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(render(document), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -34,6 +39,20 @@ def write(document: Document, path: Path) -> None:
 
 def render(document: Document) -> str:
     """The report as one HTML text, figures inline."""
+    plots = {
+        "scaling": figures.scaling(document.rows),
+        "times": figures.times(document.rows),
+        "histories": figures.histories(document.rows),
+    }
+    return filled(
+        TEMPLATE, document, tally=tally(document).splitlines(), plots=plots,
+        summary=[overview(name, rows) for name, rows in by_problem(document.rows).items()],
+        problems=[detail(name, rows) for name, rows in by_problem(document.rows).items()],
+    )  # fmt: skip
+
+
+def filled(template: str, document: Document, *, plots: dict[str, str | None], **parts: Any) -> str:
+    """A template with what every report of a run holds (identity, machine, versions) and its plots as they are, unescaped."""
     require_libraries()
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -42,17 +61,9 @@ def render(document: Document) -> str:
         loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    plots = {
-        "scaling": figures.scaling(document.rows),
-        "times": figures.times(document.rows),
-        "histories": figures.histories(document.rows),
-    }
-    return environment.get_template(TEMPLATE).render(
-        identity=document.identity, finished=document.finished, tally=tally(document).splitlines(),
-        plots={name: text and Markup(text) for name, text in plots.items()},
-        summary=[overview(name, rows) for name, rows in by_problem(document.rows).items()],
-        problems=[detail(name, rows) for name, rows in by_problem(document.rows).items()],
-        facts=facts(document), busy=busy(document),
+    return environment.get_template(template).render(
+        identity=document.identity, finished=document.finished, busy=busy(document), facts=facts(document),
+        plots={name: text and Markup(text) for name, text in plots.items()}, **parts,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from .peers import PEERS
 from .records import Method, Problem
 from .suites import SUITES
 
-INTERRUPTED = 130
+BAD_INPUT, INTERRUPTED = 2, 130
 REPEAT, SECONDS = {True: 3, False: 5}, {True: 4.0, False: 300.0}  # by `quick`
 
 
@@ -58,7 +58,7 @@ def benchmark(
         start, message = document.resume(path, document.identity(wanted))
     except (ValueError, OSError, ImportError) as error:
         print(f"petrov bench: {error}", file=sys.stderr)
-        return 2
+        return BAD_INPUT
     console = table.console()
     if message:
         console.print(message)
@@ -89,21 +89,31 @@ def run(
     path: Path | None, console: Console,
 ) -> Document:  # fmt: skip
     """All rows that `start` does not hold yet. On Ctrl-C: the rows so far, `finished` False."""
-    result = start
     total = sum(problem.kind in method.kinds for problem in problems for method in methods)
+    stream = (([row], weight) for row, weight in rows(problems, methods, settings, start.done))
+    return collect(stream, total, start, path, console)
+
+
+def collect(
+    stream: Iterator[tuple[list[Row], int]], total: int, start: Document, path: Path | None, console: Console
+) -> Document:
+    """`start` with the rows of the stream, which come in groups that are kept whole, each a number of steps of `total`.
+    On Ctrl-C: the rows so far, `finished` False."""
+    result = start
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # No refreshing thread: it would take time from what is measured, and write while standard output is collected.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         bar = progress.add_task("benchmark", total=total)
         console.print(table.HEADER, style="bold")
         try:
-            for row, weight in rows(problems, methods, settings, start.done):
-                if row.key not in start.done:
-                    result = replace(result, rows=(*result.rows, row))
+            for group, weight in stream:
+                if new := [row for row in group if row.key not in start.done]:
+                    result = replace(result, rows=(*result.rows, *new))
                     if path is not None:
                         document.save(result, path)
-                console.print(table.line(row), soft_wrap=True)
-                progress.update(bar, advance=weight, description=row.problem, refresh=True)
+                for row in group:
+                    console.print(table.line(row), soft_wrap=True)
+                progress.update(bar, advance=weight, description=group[-1].problem, refresh=True)
         except KeyboardInterrupt:
             kept = f"kept in {path}; run the same command to go on" if path is not None else "not kept: no file was named"
             console.print(f"interrupted after {len(result.rows)} rows, {kept}", style="yellow")

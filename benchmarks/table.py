@@ -14,7 +14,7 @@ from .document import FAILED, NOT_CONVERGED, OK, SKIPPED, WRONG, Document, Row, 
 STYLES = {OK: "", NOT_CONVERGED: "yellow", WRONG: "bold red", FAILED: "red", SKIPPED: "dim"}
 DEFAULT = "petrov.solve"
 NOISY = 0.3  # load per core
-HEADER = f"{'problem':<26} {'method':<21} {'set-up':>9} {'solve':>9} {'its':>6} {'residual':>9}  status"
+HEADER = f"{'problem':<32} {'method':<30} {'set-up':>9} {'solve':>9} {'its':>6} {'residual':>9}  status"
 
 
 def console() -> Console:
@@ -43,7 +43,7 @@ def line(row: Row) -> Text:
     residual = "-" if row.relative_residual is None else f"{row.relative_residual:.1e}"
     said = " ".join(part for part in (row.status, row.chose if row.method == DEFAULT else "", row.reason) if part)
     return Text(
-        f"{row.problem:<26} {row.method:<21} {seconds(row.setup_seconds):>9} {seconds(row.solve_seconds):>9} "
+        f"{row.problem:<32} {row.method:<30} {seconds(row.setup_seconds):>9} {seconds(row.solve_seconds):>9} "
         f"{iterations:>6} {residual:>9}  {said}",
         style=STYLES[row.status],
     )  # fmt: skip
@@ -62,6 +62,18 @@ def verdict(ratio: float | None) -> str:
         return "equal"
     factor, word = (ratio, "faster") if ratio > 1 else (1 / ratio, "slower")
     return f"{factor:.1f}x {word}" if factor < 99.5 else f"{factor:.0f}x {word}"
+
+
+def ratio(value: float | None) -> str:
+    """Three digits, and as a fraction where it is small.
+
+    >>> from petrov.benchmarks.table import ratio
+    >>> ratio(1 / 15), ratio(0.9), ratio(None)
+    ('1/15', '0.90', '-')
+    """
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value > 0.55 else f"1/{1 / value:.3g}"
 
 
 def summary(document: Document) -> Table:

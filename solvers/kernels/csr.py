@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from .borrow import borrowed
 from .threads import CHUNK, in_order, part, twins
 
 
@@ -42,6 +43,30 @@ def _residual(rows, values, indices, indptr, x, b, r):
             for k in range(indptr[i], indptr[i + 1]):
                 entry -= values[k] * x[indices[k]]
             r[i] = entry
+
+
+@part
+def _product_part(low, high, values, indices, indptr, x, y):
+    values, indices, indptr, x, y = borrowed(values), borrowed(indices), borrowed(indptr), borrowed(x), borrowed(y)
+    for i in range(low, high):
+        entry = y[i] * 0
+        for k in range(indptr[i], indptr[i + 1]):
+            entry += values[k] * x[indices[k]]
+        y[i] = entry
+
+
+@twins
+def _product(rows, values, indices, indptr, x, y):
+    """y = A x."""
+    for chunk in prange((rows + CHUNK - 1) // CHUNK):
+        _product_part(chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows), values, indices, indptr, x, y)
+
+
+def product(A: Any, x: np.ndarray) -> np.ndarray:
+    """A x for a contiguous x (n,) of A's type."""
+    y = np.zeros(A.shape[0], x.dtype)
+    _product(len(y), A.values, A.indices, A.indptr, x, y)
+    return y
 
 
 def apply_dot(A: Any, p: np.ndarray, q: np.ndarray) -> float:

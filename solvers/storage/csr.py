@@ -13,6 +13,8 @@ import numpy as np
 
 from .. import arrays
 
+THREADED_FROM = 20_000  # rows from which two threads beat SciPy's one
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CSR:
@@ -42,7 +44,12 @@ class CSR:
         return len(self.values)
 
     def __matmul__(self, x: Any) -> Any:
-        return self.original @ x
+        plain = type(x) is np.ndarray and x.dtype == self.dtype and x.shape == self.shape[1:] and x.flags.c_contiguous
+        if not plain or self.shape[0] < THREADED_FROM:
+            return self.original @ x  # SciPy checks what is not plain, and takes blocks
+        from ..kernels.csr import product
+
+        return product(self, x)
 
     @property
     def H(self) -> Any:

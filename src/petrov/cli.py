@@ -90,8 +90,13 @@ def add_bench(command: argparse.ArgumentParser) -> None:
     poisson.set_defaults(run=bench)
     poisson.add_argument("--quick", action="store_true", help="small sizes, a few minutes")
     poisson.add_argument("--size", type=int, nargs="+", metavar="N", help="cells along a side")
-    poisson.add_argument("--json", type=Path, metavar="FILE", help="keep the rows, and go on with an unfinished run")
-    poisson.add_argument("--html", type=Path, metavar="FILE", help="write the report")
+    peers = suites.add_parser("peers", help="petrov against SciPy, PyAMG and PETSc, work by work, with bars and targets")
+    peers.set_defaults(run=bench_peers)
+    peers.add_argument("--quick", action="store_true", help="small sizes, about a minute")
+    peers.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
+    for command in (poisson, peers):
+        command.add_argument("--json", type=Path, metavar="FILE", help="keep the rows, and go on with an unfinished run")
+        command.add_argument("--html", type=Path, metavar="FILE", help="write the report")
     compare = suites.add_parser("compare", help="two JSON files of earlier runs side by side")
     compare.add_argument("old", type=Path)
     compare.add_argument("new", type=Path)
@@ -106,6 +111,11 @@ def bench(arguments: argparse.Namespace) -> int:
     return runner.main(
         suite="poisson", quick=arguments.quick, sizes=arguments.size, json=arguments.json, html=arguments.html
     )  # fmt: skip
+
+
+def bench_peers(arguments: argparse.Namespace) -> int:
+    versus = part(".benchmarks.versus")
+    return versus.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
 
 
 def solve(arguments: argparse.Namespace) -> int:

@@ -64,7 +64,7 @@ class SmoothedAggregation:
     block: int | None = None
     strength: float = 0.08
     cycle: Kind = "V"
-    coarsest: int = 300
+    coarsest: int = 100
 
     name = "algebraic multigrid"
 

@@ -7,7 +7,7 @@ such as Jacobi() is given as M=; cheap recipes take many iterations, strong ones
 from __future__ import annotations
 
 import petrov
-from petrov.solvers import Chebyshev, IncompleteCholesky, Jacobi, problems
+from petrov.solvers import Chebyshev, GeometricMultigrid, IncompleteCholesky, Jacobi, SmoothedAggregation, problems
 from petrov.solvers.external.pyamg import PyAMG
 
 RECIPES = {
@@ -15,6 +15,8 @@ RECIPES = {
     "Jacobi()": Jacobi(),
     "Chebyshev(degree=4)": Chebyshev(degree=4),
     "IncompleteCholesky()": IncompleteCholesky(),
+    "SmoothedAggregation()": SmoothedAggregation(),
+    "GeometricMultigrid()": GeometricMultigrid(),
     "PyAMG()": PyAMG(),
     "PyAMG('ruge_stuben')": PyAMG("ruge_stuben"),
 }

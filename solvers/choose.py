@@ -13,7 +13,15 @@ from typing import Any
 
 from .direct import factorize
 from .external.pyamg import PyAMG
-from .preconditioners import Chebyshev, GeometricMultigrid, IncompleteCholesky, IncompleteLU, Jacobi, SmoothedAggregation
+from .preconditioners import (
+    Chebyshev,
+    GeometricMultigrid,
+    IncompleteCholesky,
+    IncompleteLU,
+    Jacobi,
+    SmoothedAggregation,
+    SparseInverse,
+)  # fmt: skip
 from .recognise import Facts
 
 DIRECT_AT_ONCE = 0.05  # seconds below which a factorisation, which cannot fail to converge, is taken without comparing
@@ -28,6 +36,7 @@ PRECONDITIONERS: dict[str, Callable[[], Any]] = {
     "ic": IncompleteCholesky,
     "ilu": IncompleteLU,
     "amg": SmoothedAggregation,
+    "fsai": SparseInverse,
     "gmg": GeometricMultigrid,
     "rs": lambda: PyAMG(kind="ruge_stuben"),
 }

@@ -47,7 +47,7 @@ LATE = HEAVY | {"array_api_compat", "cupyx", "jinja2", "meshio", "pymor", "safet
 LATE |= {"markupsafe", "threadpoolctl", "torch_geometric"}
 # Compiled code, which loads its compiler, is loaded when first needed.
 COMPILED = [
-    "aggregation", "block", "borrow", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_tail", "relaxation", "sell",
+    "aggregation", "block", "borrow", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_tail", "inverse", "relaxation",
     "sparse_product", "threads", "triangular",
 ]  # fmt: skip
 LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED}

@@ -1,4 +1,4 @@
-"""PyAMG's multigrid hierarchies as a preconditioner recipe."""
+"""PyAMG's multigrid hierarchies: as a preconditioner recipe, and imported into ours."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ import numpy as np
 
 from .. import arrays
 from ..operator import checked
+from ..preconditioners.entries import symmetric_entries
+from ..preconditioners.multigrid.aggregate_level import dense_level, matrix_level
+from ..preconditioners.multigrid.cycle import Kind
+from ..preconditioners.multigrid.hierarchy import Hierarchy
+from ..preconditioners.multigrid.matrices import matrix, transposed
+from ..preconditioners.multigrid.smoothed_aggregation import power_of_two
 from ..storage import compact
 
 SYMMETRIC_SWEEPS = {"sweep": "symmetric"}
@@ -214,3 +220,38 @@ def untouched(seed: int) -> Iterator[None]:
             yield
         finally:
             np.random.set_state(state)  # noqa: NPY002
+
+
+def import_hierarchy(solver: Any, *, cycle: Kind = "V") -> Hierarchy:
+    """A PyAMG MultilevelSolver as a preconditioner of ours: its levels, our single-precision, threaded cycle.
+
+    The levels' matrices and prolongators are taken as they are (copied to single precision); smoothing is that of
+    SmoothedAggregation, whatever the solver was set up with. M is symmetric positive definite for 'V' and 'W'; it cannot be
+    updated. Raises ValueError if a level is not real, symmetric with a positive diagonal, or its restriction is not the transpose
+    of its prolongator, TypeError if `solver` has no levels. Memory: about that of the hierarchy in single precision.
+
+    >>> import pyamg
+    >>> from petrov.solvers import cg, problems
+    >>> from petrov.solvers.external.pyamg import import_hierarchy
+    >>> A, b = problems.poisson(48, rhs="random")[:2]
+    >>> M = import_hierarchy(pyamg.ruge_stuben_solver(A))
+    >>> cg(A, b, M=M).converged
+    True
+    """
+    if not getattr(solver, "levels", None):
+        raise TypeError(f"import_hierarchy needs a PyAMG MultilevelSolver, which has levels; got {type(solver).__name__}")
+    original = symmetric_entries(solver.levels[0].A.tocsr(), "import_hierarchy").tocsr()
+    scale = power_of_two(original)
+    levels: list[Any] = []
+    order = np.arange(original.shape[0], dtype=np.uint32)
+    for number, level in enumerate(solver.levels[:-1]):
+        A = matrix(symmetric_entries(level.A.tocsr(), f"level {number}").tocsr())
+        P = level.P.tocsr()
+        difference = np.abs((P.T - level.R).tocsr().data).max(initial=0.0)
+        if difference > 1e-10 * np.abs(P.data).max(initial=0.0):
+            raise ValueError(f"level {number}: the restriction is not the transpose of the prolongator; use symmetry='symmetric'")
+        transfer, places = matrix(P), order if number == 0 else order[:0]
+        levels.append(matrix_level(A._replace(values=scale * A.values), transfer, transposed(transfer).of(transfer), places))
+    last = matrix(solver.levels[-1].A.tocsr())
+    levels.append(dense_level(last._replace(values=scale * last.values), order if not levels else order[:0]))
+    return Hierarchy(tuple(levels), original.shape, original.dtype, "pyamg hierarchy", cycle, scale)

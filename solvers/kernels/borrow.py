@@ -6,7 +6,8 @@ threads. In a function called once a row of 64 numbers that was half of the time
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numba
 from numba.core import cgutils
@@ -24,6 +25,8 @@ def _borrowed(typingctx: Any, array: Any) -> Any:
 
 
 # The same array, which its owner must outlive: a kernel's argument, seen from inside the kernel.
-borrowed = (lambda array: array) if numba.config.DISABLE_JIT else intrinsic(_borrowed)  # type: ignore[attr-defined]
+borrowed: Callable[[Any], Any] = (
+    (lambda array: array) if getattr(numba.config, "DISABLE_JIT") else cast(Any, intrinsic(_borrowed))  # noqa: B009
+)
 
 __all__ = ["borrowed"]

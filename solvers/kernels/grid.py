@@ -94,9 +94,9 @@ def _restrict(k, u, tx, ty, tz, total, coarse, nz, ny, starts, home_z, home_y, h
     h, rows = len(total), home_y[ny - 1] + 1
     if k == starts[home_z[k]]:
         for line in range(home_z[k] * rows, (home_z[k] + 1) * rows):
-            for p in range(2):
-                for m in range(coarse.shape[2]):
-                    coarse[line, p, m] = 0
+            for side in range(2):
+                for place in range(coarse.shape[2]):
+                    coarse[line, side, place] = 0
     for j in range(ny):
         parity, home = (j + k) % 2, np.uintp(home_z[k] * rows + home_y[j])
         _gather(total, u, tx, ty, tz, k, j, parity, nz, ny)

@@ -4,5 +4,10 @@ from .chebyshev import Chebyshev
 from .incomplete import IncompleteCholesky, IncompleteLU
 from .jacobi import Jacobi
 from .multigrid import GeometricMultigrid, SmoothedAggregation
+from .schwarz import Schwarz
+from .sparse_inverse import SparseInverse
 
-__all__ = ["Chebyshev", "GeometricMultigrid", "IncompleteCholesky", "IncompleteLU", "Jacobi", "SmoothedAggregation"]
+__all__ = [
+    "Chebyshev", "GeometricMultigrid", "IncompleteCholesky", "IncompleteLU", "Jacobi", "Schwarz", "SmoothedAggregation",
+    "SparseInverse",
+]  # fmt: skip

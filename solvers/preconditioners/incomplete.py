@@ -62,11 +62,11 @@ class IncompleteCholesky:
     def __call__(self, A: Any) -> IncompleteFactors:
         from ..kernels import triangular as kernels
 
-        csr = rows_of(A)
+        csr = rows_of(A, self.name)
         dtype = csr.values.dtype
         wide = arrays.WIDE[dtype.name]
         seconds = kernels.compile_for(dtype.name, wide, csr.indices.dtype.name, csr.indptr.dtype.name)
-        starts, columns, lower, diagonal = lower_triangle(csr, wide)
+        starts, columns, lower, diagonal = lower_triangle(csr, wide, self.name)
         scale = 1.0 / np.sqrt(diagonal)
         factor, inverse = np.empty_like(lower), np.empty_like(diagonal)
         shift, attempts = self.shift, 1
@@ -141,7 +141,7 @@ class IncompleteFactors:
         )
 
 
-def rows_of(A: Any) -> Any:
+def rows_of(A: Any, what: str) -> Any:
     """A as a CSR view in canonical form. TypeError if its entries are not stored on the host."""
     A = checked(A)
     if isinstance(A, np.ndarray):
@@ -150,34 +150,34 @@ def rows_of(A: Any) -> Any:
         A = csr_array(A.astype(arrays.working_dtype(A.dtype.name), copy=False))
     if not hasattr(A, "tocsr"):
         raise TypeError(
-            f"ic(0) needs the entries of A in a NumPy array or a SciPy sparse matrix; got {type(A).__name__} from "
+            f"{what} needs the entries of A in a NumPy array or a SciPy sparse matrix; got {type(A).__name__} from "
             f"{arrays.library(A)}; use Chebyshev, which needs products alone"
         )
     return canonical(A.tocsr())
 
 
-def lower_triangle(csr: Any, wide: str) -> tuple[np.ndarray, ...]:
-    """(starts, columns, entries) of the strict lower triangle and the diagonal; ValueError if A is not for ic(0)."""
+def lower_triangle(csr: Any, wide: str, what: str) -> tuple[np.ndarray, ...]:
+    """(starts, columns, entries) of the strict lower triangle and the diagonal; ValueError if A is not for `what`."""
     from ..kernels import triangular as kernels
 
     n = csr.shape[0]
     largest = float(np.abs(csr.values).max(initial=0.0))
     if not math.isfinite(largest):
-        raise ValueError("ic(0) needs finite entries; A holds NaN or infinity")
+        raise ValueError(f"{what} needs finite entries; A holds NaN or infinity")
     starts, diagonal = np.empty(n + 1, csr.indptr.dtype), np.zeros(n)
     count = kernels.count_lower(csr.indptr, csr.indices, starts)
     columns, lower = np.empty(count, csr.indices.dtype), np.empty(count, wide)
     deviation = kernels.split(csr.indptr, csr.indices, csr.values, columns, lower, diagonal)
     if deviation > ASYMMETRY[csr.values.dtype.name] * largest:
         raise ValueError(
-            f"ic(0) needs a symmetric (Hermitian) A; got max|A - A^H| = {deviation:.3g} beside max|A| = {largest:.3g}; "
+            f"{what} needs a symmetric (Hermitian) A; got max|A - A^H| = {deviation:.3g} beside max|A| = {largest:.3g}; "
             "use IncompleteLU"
         )
     smallest = float(np.finfo(csr.values.dtype).smallest_normal)
     bad = np.flatnonzero(~(diagonal >= smallest))
     if len(bad):
         raise ValueError(
-            f"ic(0) needs a positive diagonal; got {diagonal[bad[0]]:g} in row {bad[0]}, so A is not positive definite; "
+            f"{what} needs a positive diagonal; got {diagonal[bad[0]]:g} in row {bad[0]}, so A is not positive definite; "
             "use minres or a direct solve"
         )
     return starts, columns, lower, diagonal

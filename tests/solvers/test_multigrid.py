@@ -189,6 +189,23 @@ def test_threads_do_not_share_vectors_and_bits_do_not_change():
         assert (recipe(A) @ vectors[0] == alone[0]).all()
 
 
+@pytest.mark.parametrize("kind", ["ruge_stuben_solver", "smoothed_aggregation_solver"])
+def test_a_hierarchy_of_pyamg_keeps_its_levels(kind):
+    pyamg = pytest.importorskip("pyamg")
+    from petrov.solvers.external.pyamg import import_hierarchy
+
+    A = triangles(3_000)
+    solver = getattr(pyamg, kind)(sp.csr_matrix(A))
+    M = import_hierarchy(solver)
+    assert [size for size, _ in M.rows] == [level.A.shape[0] for level in solver.levels]
+    result = cg(A, random_rhs(A), M=M)
+    assert result.converged and result.iterations < 30
+    with pytest.raises(TypeError, match="set up anew"):
+        M.update(A)
+    with pytest.raises(TypeError, match="levels"):
+        import_hierarchy(A)
+
+
 REFUSED = {
     "not symmetric": (sp.csr_array(np.array([[2.0, -1.0, 0], [-0.5, 2, -1], [0, -1, 2]])), ValueError, "symmetric"),
     "negative diagonal": (sp.csr_array(np.diag([1.0, -1.0, 2.0])), ValueError, "-1 in row 1"),

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import arrays
-from ...operator import checked
-from ...storage import canonical
+from ..entries import symmetric_entries
 from .aggregate_level import dense_level, matrix_level
 from .aggregates import Aggregation, coarsen, galerkin
 from .cycle import Kind
@@ -19,7 +17,6 @@ from .matrices import Matrix, matrix
 
 FAR = 0.25  # the part of the entries outside their chunk of rows from which the unknowns are put in another order
 DENSE_LIMIT = 4_000  # unknowns up to which a level that cannot be gathered is solved by its dense inverse
-ASYMMETRY = 1e-10  # max|A - A^T| / max|A| that counts as rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +80,7 @@ class SmoothedAggregation:
         return self if near_nullspace is None else replace(self, near_nullspace=near_nullspace)
 
     def __call__(self, A: Any) -> Hierarchy:
-        original = entries_of(A)
+        original = symmetric_entries(A, "SmoothedAggregation").tocsr()
         B = candidates(self.near_nullspace, original.shape[0])
         block = block_of(B, original.shape[0]) if self.block is None else int(self.block)
         if original.shape[0] % block:
@@ -139,7 +136,7 @@ class Renewal:
     known: list[Aggregation]
 
     def __call__(self, A: Any) -> Hierarchy:
-        other = entries_of(A)
+        other = symmetric_entries(A, "SmoothedAggregation").tocsr()
         if not (np.array_equal(other.indptr, self.indptr) and np.array_equal(other.indices, self.indices)):
             raise ValueError("update needs a matrix whose entries stand where the first one's did; set up anew")
         return updated(self.recipe, other, self.order, self.known)
@@ -153,40 +150,6 @@ def last_level(A: Matrix, order: np.ndarray) -> Any:
         f"SmoothedAggregation is left with {A.rows} unknowns that it cannot gather: no strong couplings; use Jacobi, or a "
         "smaller strength"
     )
-
-
-def entries_of(A: Any) -> Any:
-    """A as a canonical SciPy CSR matrix; ValueError or TypeError if it is not what multigrid is for."""
-    A = checked(A)
-    if isinstance(A, np.ndarray):
-        from scipy.sparse import csr_array
-
-        A = csr_array(A.astype(arrays.working_dtype(A.dtype.name), copy=False))
-    if not hasattr(A, "tocsr"):
-        raise TypeError(
-            f"SmoothedAggregation needs the entries of A in a NumPy array or a SciPy sparse matrix; got {type(A).__name__}; use "
-            "Chebyshev, which needs products alone"
-        )
-    hermitian = getattr(A, "hermitian", False)
-    view = canonical(A.tocsr())
-    csr = view.tocsr()
-    if csr.dtype.kind != "f":
-        raise TypeError(f"SmoothedAggregation needs a real matrix; got {csr.dtype}; use IncompleteCholesky or a direct solve")
-    d = csr.diagonal()
-    if not (d > 0).all() or not np.isfinite(csr.data).all():
-        row = int(np.flatnonzero(~(d > 0))[0]) if not (d > 0).all() else -1
-        what = f"its diagonal is {d[row]:g} in row {row}" if row >= 0 else "an entry is not finite"
-        raise ValueError(f"SmoothedAggregation needs a positive definite A, but {what}; use minres or a direct solve")
-    if not hermitian:
-        from ...kernels.facts import asymmetry
-
-        deviation, largest = float(asymmetry(view.indptr, view.indices, csr.data)), float(np.abs(csr.data).max())
-        if deviation > ASYMMETRY * largest:
-            raise ValueError(
-                f"SmoothedAggregation needs a symmetric A; got max|A - A^T| = {deviation:.3g} beside max|A| = {largest:.3g}; use "
-                "IncompleteLU with gmres"
-            )
-    return csr
 
 
 def candidates(B: Any, n: int) -> np.ndarray:

@@ -77,8 +77,8 @@ def grids(size: int, offsets: list[int]) -> list[TensorGrid]:
     for nx in [step for step in offsets if step > 2 and size % step == 0] + [size]:
         # In two dimensions the rows are slabs; in three, ny comes from the offset of the planes.
         planes = [step // nx for step in offsets if step > 2 * nx and step % nx == 0 and size % step == 0]
-        for ny, wraps in product([1, *planes], product((False, True), repeat=3)):
-            grid = TensorGrid((size // (nx * ny), ny, nx), wraps)
+        for ny, *wraps in product([1, *planes], *[(False, True)] * 3):
+            grid = TensorGrid((size // (nx * ny), ny, nx), (bool(wraps[0]), bool(wraps[1]), bool(wraps[2])))
             # Around a torus of two cells the first neighbour is the last one too.
             possible = all(count > 2 or not wrap for count, wrap in zip(grid.shape, wraps, strict=True))
             if possible and sorted(grid.offsets) == offsets:

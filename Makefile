@@ -66,7 +66,7 @@ bench-peers: $(VENV)/demo.stamp
 
 # asv measures the environment that it is started in; its results are filed under the commit.
 ASV := $(BIN)/asv
-ASV_CONFIG := --config benchmarks/asv.conf.json
+ASV_CONFIG := --config asv.conf.json
 
 $(ASV): $(VENV)/demo.stamp
 	$(PIP_INSTALL) "asv>=0.6.4"

@@ -43,10 +43,9 @@ class SparseInverse:
 
     Examples
     --------
-    >>> from petrov.solvers import SparseInverse, cg, problems
-    >>> A, b = problems.poisson(32)[:2]
-    >>> SparseInverse(power=1)(A)
-    sparse inverse: 1024 x 1024, 3008 entries in G (2.9 a row), float64, 85192 bytes
+    >>> from petrov.solvers import SparseInverse, problems
+    >>> SparseInverse(power=1)(problems.poisson(32).A)
+    sparse inverse: 1024 x 1024, 3008 entries in G (2.9 a row), float64, 80392 bytes
     """
 
     power: int = 1

@@ -23,8 +23,8 @@ def small(monkeypatch):
 
 
 def test_asv_is_told_where_they_are():
-    settings = json.loads((ROOT / "benchmarks" / "asv.conf.json").read_text())
-    folder = (ROOT / "benchmarks" / settings["benchmark_dir"]).resolve()
+    settings = json.loads((ROOT / "asv.conf.json").read_text())
+    folder = ROOT / settings["benchmark_dir"]
     assert "petrov.benchmarks.history import Iterate, Solve" in (folder / "__init__.py").read_text()
 
 

@@ -61,9 +61,13 @@ class CSR:
     def tocsr(self) -> Any:
         return self.original
 
+    @property
+    def bytes_per_row(self) -> float:
+        """What one product moves of the matrix itself."""
+        return sum(part.nbytes for part in (self.values, self.indices, self.indptr)) / max(self.shape[0], 1)
+
     def __repr__(self) -> str:
-        bytes_per_row = sum(part.nbytes for part in (self.values, self.indices, self.indptr)) / max(self.shape[0], 1)
-        return f"CSR {self.shape[0]} x {self.shape[1]}, {self.nnz} entries, {self.dtype}, {bytes_per_row:.0f} bytes per row"
+        return f"CSR {self.shape[0]} x {self.shape[1]}, {self.nnz} entries, {self.dtype}, {self.bytes_per_row:.0f} bytes per row"
 
 
 def view(A: Any) -> CSR:

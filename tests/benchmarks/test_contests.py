@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.sparse import diags_array
 
 from petrov.benchmarks import bars, contests, data, petsc
 from petrov.benchmarks.contests import Contest, contest, scrambled, updated
@@ -98,7 +99,7 @@ def test_a_matrix_that_is_not_there_is_a_row_that_says_so():
 def test_an_update_is_timed_without_the_first_set_up(monkeypatch):
     """A recipe whose set-up takes long and whose update does not: only the second is in the row, and x is of the second A."""
     first, second = model_system("spd", 8), model_system("spd", 8)
-    second = second._replace(A=data.canonical(3.0 * second.A))
+    second = second._replace(A=data.canonical(second.A + diags_array(np.arange(8.0, 72.0))))
     made = []
 
     class Slow:
@@ -123,7 +124,7 @@ def test_an_update_is_timed_without_the_first_set_up(monkeypatch):
     monkeypatch.setattr(contests.solvers, "Slow", Slow, raising=False)
     (row,) = race([updated("Slow", lambda: first.A)], Problem("p", "f", "spd", lambda: second), second, SETTINGS)
     assert row.status == OK
-    assert made[:2] == [4.0, 12.0]
+    assert made[:2] == [first.A[0, 0], second.A[0, 0]] == [4.0, 12.0]
     assert row.setup_seconds + row.solve_seconds < 0.2
     assert row.iterations <= 2
 

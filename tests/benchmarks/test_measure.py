@@ -214,11 +214,20 @@ def test_in_a_race_all_are_judged_first_and_then_run_in_turn(problems, methods):
     assert order == ["petrov.solve", "liar", "scipy splu", "bomb", *["petrov.solve", "scipy splu"] * 2]
 
 
-@pytest.mark.parametrize(("least", "first_counts", "runs"), [(1, True, 1), (1, False, 1), (3, True, 3), (3, False, 3)])
-def test_long_runs_are_repeated_so_often_and_no_more(least, first_counts, runs, problems, methods, monkeypatch):
+@pytest.mark.parametrize(
+    ("least", "first_counts", "runs", "solves"), [(1, True, 1, 1), (1, False, 1, 2), (3, True, 3, 3), (3, False, 3, 4)]
+)
+def test_long_runs_are_repeated_so_often_and_no_more(least, first_counts, runs, solves, problems, methods, monkeypatch):
+    count = []
+
+    def solve(*arguments):
+        count.append(arguments)
+        return methods["direct"].solve(*arguments)
+
     monkeypatch.setattr(measure, "LONG", 0.0)
     chosen = Settings(repeat=5, least=least, first_counts=first_counts)
-    assert measure.measure(methods["direct"], problems[0], problems[0].make(), chosen).runs == runs
+    row = measure.measure(replace(methods["direct"], solve=solve), problems[0], problems[0].make(), chosen)
+    assert (row.runs, len(count)) == (runs, solves)
 
 
 def test_what_is_neither_set_up_nor_solve_is_in_no_time(problems, methods, settings):

@@ -13,7 +13,7 @@ from ...operator import checked
 from ...storage import DIA, by_bands, canonical
 from .cycle import Kind, worth_two
 from .grid_level import GridLevel, dense_inverse, tail
-from .hierarchy import Hierarchy
+from .hierarchy import Hierarchy, compiled
 from .tensor_grid import Coarsening, TensorGrid, bands, coarsening, grids
 
 THREADED = 20_000  # cells from which a level is worth several threads, and calls of its own
@@ -88,10 +88,9 @@ def hierarchy(recipe: GeometricMultigrid, A: Any, known: TensorGrid | None = Non
             break
         couplings, excess = coarser(grid, couplings, excess, step)
         strength, grid = weaker(strength, step), step.coarse
-    return Hierarchy(
-        assembled(levels, dense_inverse(grid, couplings, excess), recipe.cycle), A.shape, A.dtype, GeometricMultigrid.name,
-        recipe.cycle, scale, partial(hierarchy, recipe, known=finest),
-    )  # fmt: skip
+    parts = assembled(levels, dense_inverse(grid, couplings, excess), recipe.cycle)
+    renew = partial(hierarchy, recipe, known=finest)
+    return compiled(Hierarchy(parts, A.shape, A.dtype, GeometricMultigrid.name, recipe.cycle, scale, renew))
 
 
 def assembled(levels: list[tuple[Any, ...]], dense: np.ndarray, cycle: Kind) -> tuple[Any, ...]:

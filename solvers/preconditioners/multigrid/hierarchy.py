@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 
 from .cycle import Kind, descend
 
+THREADED_FROM = 20_000  # unknowns from which kernels take several threads, which is other code
 LARGE, SMALL = 1e15, 1e-15  # sizes of a single-precision right-hand side beyond which it is scaled first
 
 
@@ -41,6 +43,22 @@ class Level(Protocol):
     def finish(self, w: Any, u: np.ndarray) -> None: ...  # w.u += P u, then post-smoothing, the adjoint of start's
     def residual(self, w: Any, r: np.ndarray) -> None: ...  # r = w.f - A w.u; r may be w.f
     def solve(self, w: Any) -> None: ...  # w.u = A^-1 w.f
+
+
+@cache
+def _compiled(kind: tuple[Any, ...]) -> list[bool]:
+    """Empty until a hierarchy of this kind has been applied in this process."""
+    return []
+
+
+def compiled(M: Hierarchy) -> Hierarchy:
+    """M, applied once to zero if it is the first of its kind in this process: no solve shall wait for the compiler."""
+    kinds = tuple((type(level).__name__, level.size >= THREADED_FROM) for level in M.levels)
+    done = _compiled((frozenset(kinds), np.dtype(M.dtype).name))
+    if not done:
+        M @ np.zeros(M.shape[0], M.dtype)
+        done.append(True)
+    return M
 
 
 @dataclass(frozen=True, slots=True, eq=False)

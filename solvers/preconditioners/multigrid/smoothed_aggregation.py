@@ -12,7 +12,7 @@ from ..entries import symmetric_entries
 from .aggregate_level import dense_level, matrix_level
 from .aggregates import Aggregation, coarsen, galerkin
 from .cycle import Kind
-from .hierarchy import Hierarchy
+from .hierarchy import Hierarchy, compiled
 from .matrices import Matrix, matrix
 
 FAR = 0.25  # the part of the entries outside their chunk of rows from which the unknowns are put in another order
@@ -122,7 +122,7 @@ def assembled(
     recipe: SmoothedAggregation, original: Any, levels: tuple[Any, ...], scale: float, order: np.ndarray, known: list[Aggregation]
 ) -> Hierarchy:
     renew = Renewal(recipe, original.indptr, original.indices, order, known)
-    return Hierarchy(levels, original.shape, original.dtype, recipe.name, recipe.cycle, scale, renew)
+    return compiled(Hierarchy(levels, original.shape, original.dtype, recipe.name, recipe.cycle, scale, renew))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -171,5 +171,3 @@ def tally(rows: Iterable[Row]) -> str:
     judged_all = count[TARGET] + count[PASSED] + count[MISSED]
     absent = f"; {count[NO_PEER]} had no peer" if count[NO_PEER] else ""
     return f"{count[TARGET] + count[PASSED]} of {judged_all} bars met, {count[TARGET]} with their target{absent}."
-
-

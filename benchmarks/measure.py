@@ -179,9 +179,7 @@ def limits(method: Method, system: System, settings: Settings) -> Limits:
     return method.limits(system.A.shape[0], settings.seconds)
 
 
-def run_once(
-    method: Method, system: System, asked_rtol: float, limits: Limits, history: list[float] | None = None
-) -> Timed:
+def run_once(method: Method, system: System, asked_rtol: float, limits: Limits, history: list[float] | None = None) -> Timed:
     """Set-up and solve under the clock, without garbage collection, the true residual after it."""
     gc.disable()
     try:

@@ -61,9 +61,7 @@ def prepare(recipe: Any) -> Callable[[System], tuple[Any, Any]]:
 def iterate(method: Callable[..., SolveResult], **own: Any) -> Callable[..., Outcome]:
     """Solve: one Krylov method on what `prepare` made; b is projected, for a method knows no nullspace."""
 
-    def solve(
-        prepared: tuple[Any, Any], system: System, rtol: float, limits: Limits, history: list[float] | None
-    ) -> Outcome:
+    def solve(prepared: tuple[Any, Any], system: System, rtol: float, limits: Limits, history: list[float] | None) -> Outcome:
         A, M = prepared
         result = method(A, system.projected, M=M, rtol=rtol, max_iterations=limits.iterations, time_limit=limits.seconds, **own)
         return outcome(result, system, history)

@@ -133,9 +133,7 @@ def pyamg_jacobi(system: System) -> tuple[Any, Any]:
     return sparse.csr_matrix(system.A), scipy_jacobi(system)
 
 
-def pyamg_cg(
-    prepared: tuple[Any, Any], system: System, rtol: float, limits: Limits, history: list[float] | None
-) -> Outcome:
+def pyamg_cg(prepared: tuple[Any, Any], system: System, rtol: float, limits: Limits, history: list[float] | None) -> Outcome:
     """pyamg.krylov.cg with the V-cycle as M."""
     from pyamg import krylov
 

@@ -99,9 +99,7 @@ def environment() -> dict[str, str]:
 
 def peer(name: str, options: tuple[str, ...], ranks: int, cap: int = AMG_CAP) -> Method:
     called = f"{name}, {ranks} rank{'s' if ranks > 1 else ''}"
-    return Method(
-        called, "petsc", DEFINITE, nothing, petsc(options, ranks), tighten=True, needs="petsc4py", iteration_cap=cap
-    )
+    return Method(called, "petsc", DEFINITE, nothing, petsc(options, ranks), tighten=True, needs="petsc4py", iteration_cap=cap)
 
 
 ITERATION = (peer("PETSc cg + Jacobi", JACOBI, 2, cap=10_000),)

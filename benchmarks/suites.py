@@ -70,8 +70,7 @@ def models(table: Iterable[tuple[str, Sequence[int]]], *, plot_all: bool = False
         dim, kind, make, keywords = FAMILIES[family]
         plotted = {n for n in sizes if (family, n) in PLOTTED} or ({max(sizes, default=0)} if plot_all else set())
         rows += [
-            Problem(f"{family} {n}^{dim}", family, kind, partial(model, make, n, dim, keywords), dim, n in plotted)
-            for n in sizes
+            Problem(f"{family} {n}^{dim}", family, kind, partial(model, make, n, dim, keywords), dim, n in plotted) for n in sizes
         ]
     return rows
 

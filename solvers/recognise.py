@@ -130,9 +130,7 @@ def from_dense(A: Any) -> Facts:
     difference = arrays.host(xp.max(xp.abs(A - xp.conj(A.T)))) if largest > 0 else 0.0
     asymmetry = difference / largest if largest > 0 else 0.0
     diagonal = arrays.to_numpy(A).diagonal()
-    return Facts(
-        n, "dense", arrays.dtype_name(A), n * n, asymmetry <= SYMMETRIC, asymmetry, sign(diagonal), width=n, depth=1
-    )
+    return Facts(n, "dense", arrays.dtype_name(A), n * n, asymmetry <= SYMMETRIC, asymmetry, sign(diagonal), width=n, depth=1)
 
 
 def from_products(A: Any, seed: int) -> Facts:

@@ -61,7 +61,11 @@ CASES = (
     Case("laplacian", "spd", laplacian(40)),
     Case("spectrum 1..50", "spd", spectrum(np.linspace(1.0, 50.0, 45))),
     Case("both signs", "indefinite", spectrum(np.concatenate([np.linspace(1.0, 20.0, 20), -np.linspace(2.0, 6.0, 8)]))),
-    Case("saddle point", "indefinite", np.block([[laplacian(12) + np.eye(12), np.eye(12)[:, ::3]], [np.eye(12)[:, ::3].T, np.zeros((4, 4))]])),
+    Case(
+        "saddle point",
+        "indefinite",
+        np.block([[laplacian(12) + np.eye(12), np.eye(12)[:, ::3]], [np.eye(12)[:, ::3].T, np.zeros((4, 4))]]),
+    ),
     Case("convection", "general", convection(40)),
     Case("rotated", "general", spectrum(np.linspace(2.0, 9.0, 30)) + np.triu(np.ones((30, 30)), 1) * 0.2),
 )
@@ -113,7 +117,10 @@ def wide_indices(A: np.ndarray) -> Any:
 FORMS: dict[str, Any] = {
     "ndarray": lambda A, b: (A, b),
     "fortran": lambda A, b: (np.asfortranarray(A), b),
-    **{f"{name}_array": lambda A, b, name=name: (getattr(sp, f"{name}_array")(A), b) for name in ("csr", "csc", "coo", "bsr", "dia", "lil", "dok")},
+    **{
+        f"{name}_array": lambda A, b, name=name: (getattr(sp, f"{name}_array")(A), b)
+        for name in ("csr", "csc", "coo", "bsr", "dia", "lil", "dok")
+    },
     "csr_matrix": lambda A, b: (sp.csr_matrix(A), b),
     "csr_array int64": lambda A, b: (wide_indices(A), b),
     "LinearOperator": lambda A, b: (sp.linalg.aslinearoperator(A), b),

@@ -1,12 +1,12 @@
 """What every operator and every preconditioner must do. A new one writes `create` and `dense` and inherits the tests.
 
-    class TestMine(OperatorConformance):
-        def create(self, dtype, seed): return Mine(...)
-        def dense(self, operator): return operator.some_array
+class TestMine(OperatorConformance):
+    def create(self, dtype, seed): return Mine(...)
+    def dense(self, operator): return operator.some_array
 
-    class TestMyRecipe(PreconditionerConformance):
-        def create(self): return MyRecipe(...)
-        def dense(self, M, A): return np.linalg.inv(...)      # A as a dense array
+class TestMyRecipe(PreconditionerConformance):
+    def create(self): return MyRecipe(...)
+    def dense(self, M, A): return np.linalg.inv(...)      # A as a dense array
 """
 
 from __future__ import annotations

@@ -18,7 +18,20 @@ from petrov import cli
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MODULES = sorted(architecture.modules(ROOT))
-OPTIONAL = {"cupy", "cupyx", "jinja2", "matplotlib", "meshio", "mpi4py", "petsc4py", "pyamg", "pymor", "skfem", "sksparse", "torch"}
+OPTIONAL = {
+    "cupy",
+    "cupyx",
+    "jinja2",
+    "matplotlib",
+    "meshio",
+    "mpi4py",
+    "petsc4py",
+    "pyamg",
+    "pymor",
+    "skfem",
+    "sksparse",
+    "torch",
+}
 VARYING = {  # what no two runs, or no two processors, share
     r" \(\+ \S+ s compiling, once\)": "",
     r"[\d.e+-]+ s\b": "_ s",  # 0.0123 s

@@ -29,7 +29,9 @@ NUMBERS: dict[str, Callable[[Any], bool]] = {  # the example, and what holds for
         and abs(r.inconsistency - 0.1 / 1.01**0.5) < 1e-10
     ),
     "05_custom_preconditioner.py": lambda r: 0 < max(r.values()) <= min(r.values()) + 3 <= 25,
-    "06_poisson_on_an_l_shape.py": lambda r: abs(r.error - 1.24e-3) < 2e-5 and r.difference < 1e-8 and r.methods[0] == r.methods[1],
+    "06_poisson_on_an_l_shape.py": lambda r: (
+        abs(r.error - 1.24e-3) < 2e-5 and r.difference < 1e-8 and r.methods[0] == r.methods[1]
+    ),
     "07_elasticity_3d.py": lambda r: abs(r.deflection - 1.018) < 1e-3 and 0 < 2 * r.with_modes < r.without,
     "08_heat_in_an_elbow.py": lambda r: abs(r.watts / r.fin - 1) < 0.01 and r.imbalance < 1e-7,
     "09_heat_in_time.py": lambda r: list(r.values()) == sorted(r.values(), reverse=True) and min(r.values()) < 0.5 * r["zero"],
@@ -67,7 +69,9 @@ def test_form(name):
 
 
 def test_runs_as_a_script_from_anywhere(tmp_path):
-    ran = subprocess.run([sys.executable, EXAMPLES / FILES[0]], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(
+        [sys.executable, EXAMPLES / FILES[0]], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("CONVERGED: ")
 

@@ -83,9 +83,7 @@ def cholesky(A: np.ndarray, dtype: np.dtype) -> Factorization | None:
     L, info = potrf(A, lower=True, clean=False)
     if info > 0:
         return None
-    return Factorization(
-        lambda b, trans: potrs(L, b, lower=True)[0], A.shape, dtype, "cholesky", L.size, L.nbytes, spd=True
-    )
+    return Factorization(lambda b, trans: potrs(L, b, lower=True)[0], A.shape, dtype, "cholesky", L.size, L.nbytes, spd=True)
 
 
 def symmetric_indefinite(A: np.ndarray, dtype: np.dtype) -> Factorization:
@@ -98,9 +96,7 @@ def symmetric_indefinite(A: np.ndarray, dtype: np.dtype) -> Factorization:
     LD, pivots, info = trf(A, lower=True, lwork=max(int(work.real), 1))
     if info > 0:
         raise np.linalg.LinAlgError(SINGULAR.format("L D L^H", info - 1))
-    return Factorization(
-        lambda b, trans: trs(LD, pivots, b, lower=True)[0], A.shape, dtype, "ldl", LD.size, LD.nbytes, spd=False
-    )
+    return Factorization(lambda b, trans: trs(LD, pivots, b, lower=True)[0], A.shape, dtype, "ldl", LD.size, LD.nbytes, spd=False)
 
 
 def general(A: np.ndarray, dtype: np.dtype) -> Factorization:

@@ -86,9 +86,7 @@ def _apply_dot(n, bands, offsets, hermitian, p, q):
     partial = np.zeros(chunks)
     for chunk in prange(chunks):
         total = _room(p)
-        partial[chunk] = _apply_dot_part(
-            chunk * CHUNK, min(chunk * CHUNK + CHUNK, n), bands, offsets, hermitian, p, q, total
-        )
+        partial[chunk] = _apply_dot_part(chunk * CHUNK, min(chunk * CHUNK + CHUNK, n), bands, offsets, hermitian, p, q, total)
     return in_order(partial)
 
 

@@ -159,8 +159,10 @@ def _coarsen_row(row, ny, nx, halves, walls, home_z, home_y, home_x, fine, coars
         p, m = i % 2, 1 + i // 2
         I = i // 2 if len(home_x) == 1 else i if len(home_x) == 0 else home_x[i]
         P, M = I % 2, 1 + I // 2
-        if len(home_x) == 0 or (len(home_x) == 1 and (p == 1 or i == nx - 1)) or (
-            len(home_x) > 1 and (i == nx - 1 or home_x[i + 1] != home_x[i])
+        if (
+            len(home_x) == 0
+            or (len(home_x) == 1 and (p == 1 or i == nx - 1))
+            or (len(home_x) > 1 and (i == nx - 1 or home_x[i + 1] != home_x[i]))
         ):
             cx[home, P, M] += halves[2] * tx[row, p, m]
         if ny > 1 and last_y:

@@ -44,7 +44,7 @@ def residual(A: Any, b: Any, x: Any, space: Space) -> Any:
     if arrays.stored_values(A) is None:
         x = arrays.asarray(x, space, wide) if answers_in_double(A, space) else x
         return b - arrays.asarray(product(A, x, space), space, wide)
-    wide_A = (A.tocsr() if isinstance(A, Stored) else A)
+    wide_A = A.tocsr() if isinstance(A, Stored) else A
     wide_A = wide_A.astype(wide) if space.is_numpy else arrays.asarray(wide_A, space, wide)
     return b - wide_A @ arrays.asarray(x, space, wide)
 

@@ -1,9 +1,12 @@
-"""Incomplete triangular factors and their two sweeps, compiled for NumPy arrays; one thread, every kernel O(entries).
+"""Incomplete triangular factors and their two sweeps, compiled for NumPy arrays; every kernel O(entries).
 
 A ~ L D L^H with L unit lower triangular. Both L and L^H are kept by rows, without their diagonals: a sweep then gathers,
 and its chain of dependent operations is one multiply-add a row, because every row ends with the entry nearest to its
 diagonal (columns of L rise, those of L^H fall). Measured on five-point matrices: 1.4 products with A, against 1.7 for
 sweeps that scatter through L alone.
+
+Rows are dealt out in blocks, numbered colour by colour: blocks of one colour do not couple, so the sweeps take them at once.
+Within a block, row i of the factors is row i + shift of A, r and z. One block of all rows is the order of A itself.
 """
 
 from __future__ import annotations
@@ -14,6 +17,10 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import prange
+
+from .borrow import borrowed
+from .threads import THREADED_FROM, twins
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -130,43 +137,115 @@ def adjoint(starts, columns, factor, upper_starts, upper_columns, upper):
 
 
 @numba.njit(**OPTIONS)
-def solve(starts, columns, factor, inverse, upper_starts, upper_columns, upper, r, x):
-    """x = L^-H D^-1 L^-1 r."""
-    n = len(r)
-    for i in range(n):
-        total = r[i]
+def couplings(rows, indptr, indices, coupled):
+    """coupled[b, c]: an entry stands in block of rows b and block of columns c, `rows` to a block."""
+    for i in range(len(indptr) - 1):
+        block = i // rows
+        for k in range(indptr[i], indptr[i + 1]):
+            coupled[block, np.int64(indices[k]) // rows] = True
+
+
+@numba.njit(**OPTIONS)
+def renumber(rows, blocks, shifts, moves, indptr, indices, values, starts, columns, entries):
+    """The rows and columns of A in the order of the blocks, columns rising; an old column j is j + moves[j // rows] now."""
+    filled = 0
+    for b in range(len(shifts)):
+        for i in range(blocks[b], blocks[b + 1]):
+            starts[i] = first = filled
+            for k in range(indptr[i + shifts[b]], indptr[i + shifts[b] + 1]):
+                column = np.int64(indices[k]) + moves[np.int64(indices[k]) // rows]
+                place = filled
+                while place > first and columns[place - 1] > column:
+                    columns[place], entries[place] = columns[place - 1], entries[place - 1]
+                    place -= 1
+                columns[place], entries[place] = column, values[k]
+                filled += 1
+    starts[len(starts) - 1] = filled
+
+
+@numba.njit(**OPTIONS)
+def _down(low, high, shift, starts, columns, factor, r, x):
+    starts, columns, factor, r, x = borrowed(starts), borrowed(columns), borrowed(factor), borrowed(r), borrowed(x)
+    for i in range(low, high):
+        total = r[i + shift]
         for k in range(starts[i], starts[i + 1]):
             total -= factor[k] * x[columns[k]]
-        x[i] = total
-    for i in range(n - 1, -1, -1):
-        total = x[i] * inverse[i]
-        for k in range(upper_starts[i], upper_starts[i + 1]):
-            total -= upper[k] * x[upper_columns[k]]
         x[i] = total
 
 
 @numba.njit(**OPTIONS)
-def solve_block(starts, columns, factor, inverse, upper_starts, upper_columns, upper, r, x):
-    """The same for the columns of r (n, m), side by side: the factors are read once for all of them."""
-    n, m = r.shape
-    for i in range(n):
+def _up(low, high, shift, starts, columns, factor, inverse, x, z):
+    starts, columns, factor, inverse = borrowed(starts), borrowed(columns), borrowed(factor), borrowed(inverse)
+    x, z = borrowed(x), borrowed(z)
+    for i in range(high - 1, low - 1, -1):
+        total = x[i] * inverse[i]
+        for k in range(starts[i], starts[i + 1]):
+            total -= factor[k] * x[columns[k]]
+        x[i] = total
+        z[i + shift] = total
+
+
+@twins
+def solve(
+    n, colours, blocks, shifts, starts, columns, factor, inverse, upper_starts, upper_columns, upper, r, x, z
+):  # fmt: skip
+    """z = L^-H D^-1 L^-1 r; x (n,) is scratch, z itself where there is one block."""
+    for c in range(len(colours) - 1):
+        for step in prange(colours[c + 1] - colours[c]):
+            b = colours[c] + np.int64(step)
+            _down(blocks[b], blocks[b + 1], shifts[b], starts, columns, factor, r, x)
+    for c in range(len(colours) - 2, -1, -1):
+        for step in prange(colours[c + 1] - colours[c]):
+            b = colours[c] + np.int64(step)
+            _up(blocks[b], blocks[b + 1], shifts[b], upper_starts, upper_columns, upper, inverse, x, z)
+
+
+@numba.njit(**OPTIONS)
+def _down_columns(low, high, shift, starts, columns, factor, r, x):
+    starts, columns, factor, r, x = borrowed(starts), borrowed(columns), borrowed(factor), borrowed(r), borrowed(x)
+    m = r.shape[1]
+    for i in range(low, high):
         for c in range(m):
-            x[i, c] = r[i, c]
+            x[i, c] = r[i + shift, c]
         for k in range(starts[i], starts[i + 1]):
             entry, j = factor[k], columns[k]
             for c in range(m):
                 x[i, c] -= entry * x[j, c]
-    for i in range(n - 1, -1, -1):
+
+
+@numba.njit(**OPTIONS)
+def _up_columns(low, high, shift, starts, columns, factor, inverse, x, z):
+    starts, columns, factor, inverse = borrowed(starts), borrowed(columns), borrowed(factor), borrowed(inverse)
+    x, z = borrowed(x), borrowed(z)
+    m = x.shape[1]
+    for i in range(high - 1, low - 1, -1):
         for c in range(m):
             x[i, c] *= inverse[i]
-        for k in range(upper_starts[i], upper_starts[i + 1]):
-            entry, j = upper[k], upper_columns[k]
+        for k in range(starts[i], starts[i + 1]):
+            entry, j = factor[k], columns[k]
             for c in range(m):
                 x[i, c] -= entry * x[j, c]
+        for c in range(m):
+            z[i + shift, c] = x[i, c]
+
+
+@twins
+def solve_block(
+    n, colours, blocks, shifts, starts, columns, factor, inverse, upper_starts, upper_columns, upper, r, x, z
+):  # fmt: skip
+    """The same for the columns of r (n, m), side by side: the factors are read once for all of them."""
+    for c in range(len(colours) - 1):
+        for step in prange(colours[c + 1] - colours[c]):
+            b = colours[c] + np.int64(step)
+            _down_columns(blocks[b], blocks[b + 1], shifts[b], starts, columns, factor, r, x)
+    for c in range(len(colours) - 2, -1, -1):
+        for step in prange(colours[c + 1] - colours[c]):
+            b = colours[c] + np.int64(step)
+            _up_columns(blocks[b], blocks[b + 1], shifts[b], upper_starts, upper_columns, upper, inverse, x, z)
 
 
 @cache
-def compile_for(values: str, wide: str, indices: str, indptr: str) -> float:
+def compile_for(values: str, wide: str, indices: str, indptr: str, threaded: bool) -> float:
     """Compile (or load from the cache) the kernels for matrices of these types; the seconds it took, once a process."""
     begin = time.perf_counter()
     rows, none = np.zeros(2, indptr), np.zeros(0, indices)
@@ -177,5 +256,7 @@ def compile_for(values: str, wide: str, indices: str, indptr: str) -> float:
     unscale(rows, none, inverse, lower, inverse.copy())
     adjoint(rows, none, lower, rows.copy(), none, lower)
     factors = (rows, none, np.zeros(0, values), np.ones(1, np.zeros(0, values).real.dtype))
-    solve(*factors, *factors[:3], np.zeros(1, values), np.zeros(1, values))
+    one, r = np.array([0, 1]), np.zeros(1, values)
+    size = THREADED_FROM if threaded else 1  # decides which twin is called, and no more
+    solve(size, one, one, np.zeros(1, np.int64), *factors, *factors[:3], r, r.copy(), r.copy())
     return time.perf_counter() - begin

@@ -62,5 +62,3 @@ def lsmr(
         solve_seconds=time.perf_counter() - start, inconsistency=relative if status is Status.INCONSISTENT else 0.0, rtol=rtol,
         relative_residual=relative, statuses=(status,),
     )  # fmt: skip
-
-

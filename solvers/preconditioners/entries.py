@@ -1,4 +1,4 @@
-"""The entries of a matrix as a set-up needs them, proved to be those of a real symmetric matrix with a positive diagonal."""
+"""The entries of a matrix as a set-up needs them: stored, in canonical form; for some, of a real symmetric matrix."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from ..storage import CSR, canonical
 ASYMMETRY = {"float64": 1e-10, "float32": 1e-5}  # max|A - A^T| / max|A| that counts as rounding
 
 
-def symmetric_entries(A: Any, name: str) -> CSR:
-    """A as a canonical CSR view; `name` is whose set-up asks.
-
-    Raises TypeError if the entries are not stored on the host or not real, ValueError if one is not finite, if A is not symmetric
-    or if its diagonal is not positive.
-    """
+def stored_entries(A: Any, name: str) -> CSR:
+    """A as a canonical CSR view; TypeError if its entries are not stored on the host. `name` is whose set-up asks."""
     A = checked(A)
     if isinstance(A, np.ndarray):
         from scipy.sparse import csr_array
@@ -29,7 +25,16 @@ def symmetric_entries(A: Any, name: str) -> CSR:
             f"{name} needs the entries of A in a NumPy array or a SciPy sparse matrix; got {type(A).__name__} from "
             f"{arrays.library(A)}; use Chebyshev, which needs products alone"
         )
-    view = canonical(A.tocsr())
+    return canonical(A.tocsr())
+
+
+def symmetric_entries(A: Any, name: str) -> CSR:
+    """The same for a real, symmetric A with a positive diagonal.
+
+    Raises TypeError if the entries are not stored on the host or not real, ValueError if one is not finite, if A is not symmetric
+    or if its diagonal is not positive.
+    """
+    view = stored_entries(A, name)
     csr, d = view.tocsr(), view.diagonal()
     if view.dtype.kind != "f":
         raise TypeError(f"{name} needs a real matrix; got {view.dtype}; use IncompleteCholesky or a direct solve")

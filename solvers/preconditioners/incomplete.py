@@ -10,11 +10,12 @@ import numpy as np
 
 from .. import arrays
 from ..direct.sparse import Factorization, compressed_columns
-from ..operator import checked
-from ..storage import canonical
+from .coloured_blocks import Blocks, coloured
+from .entries import stored_entries
 
 FIRST_SHIFT = 1e-3
 SMALLEST_PIVOT = 64 * float(np.finfo(np.float64).eps)  # of S A S, whose diagonal is 1
+LEAST_BLOCK = 256  # rows: which blocks couple is kept as a dense table
 ASYMMETRY = {"float64": 1e-12, "complex128": 1e-12, "float32": 1e-6, "complex64": 1e-6}  # max|A - A^H| / max|A|
 
 
@@ -31,13 +32,17 @@ class IncompleteCholesky:
         operator returned tells the shift and the number of attempts.
     max_shift : float
         The largest shift tried; ValueError after it.
+    block : int
+        From four blocks of so many rows on, blocks are coloured and A is factorised colour by colour, so that the two sweeps run
+        on all threads. 0 keeps the order of A and one thread, as does an A whose blocks nearly all couple.
 
     Notes
     -----
-    A: stored, NumPy or SciPy (any format); real or complex. Factorised in double precision, kept in that of A; two sweeps
-    on one core, 1.4 products with A in time. Memory: both triangles, about one copy of A. ValueError if A is not
-    Hermitian, not finite or has a diagonal entry that is not positive; TypeError if its entries are not stored. Saad,
-    Iterative Methods for Sparse Linear Systems (2003), section 10.3.
+    A: stored, NumPy or SciPy (any format); real or complex. Factorised in double precision on one core, kept in that of A.
+    Measured with blocks on two cores at 1024^2: the two sweeps 1.8 times as fast, up to 1.3 % more iterations. Memory: both
+    triangles, about one copy of A. ValueError if A is not Hermitian, not finite or has a diagonal entry that is not positive;
+    TypeError if its entries are not stored. Saad, Iterative Methods for Sparse Linear Systems (2003), section 10.3; blocks:
+    Iwashita, Nakashima and Takahashi, IPDPS 2012.
 
     Examples
     --------
@@ -45,11 +50,12 @@ class IncompleteCholesky:
     >>> from petrov.solvers.preconditioners import IncompleteCholesky
     >>> A = sp.diags_array([[-1.0] * 3, [2.0] * 4, [-1.0] * 3], offsets=[-1, 0, 1])
     >>> IncompleteCholesky()(A)
-    ic(0): 4 x 4, 3 entries below the diagonal, float64, shift 0 after 1 attempt, 144 bytes
+    ic(0): 4 x 4, 3 entries below the diagonal, float64, shift 0 after 1 attempt, 184 bytes
     """
 
     shift: float = 0.0
     max_shift: float = 100.0
+    block: int = 16_384
 
     name = "ic(0)"
 
@@ -58,15 +64,21 @@ class IncompleteCholesky:
             raise ValueError(f"shift must be finite and >= 0; got {self.shift!r}")
         if not self.shift <= self.max_shift < math.inf:
             raise ValueError(f"max_shift must be finite and >= shift = {self.shift!r}; got {self.max_shift!r}")
+        if self.block != int(self.block) or not (self.block == 0 or self.block >= LEAST_BLOCK):
+            raise ValueError(f"block must be 0 or an integer of at least {LEAST_BLOCK}; got {self.block!r}")
 
     def __call__(self, A: Any) -> IncompleteFactors:
         from ..kernels import triangular as kernels
 
-        csr = rows_of(A, self.name)
+        csr = stored_entries(A, self.name)
         dtype = csr.values.dtype
         wide = arrays.WIDE[dtype.name]
-        seconds = kernels.compile_for(dtype.name, wide, csr.indices.dtype.name, csr.indptr.dtype.name)
+        reordered, blocks = coloured(csr, self.block)
+        types = (dtype.name, wide, csr.indices.dtype.name, csr.indptr.dtype.name)
+        seconds = kernels.compile_for(*types, threaded=blocks.count > 1)
         starts, columns, lower, diagonal = lower_triangle(csr, wide, self.name)
+        if blocks.count > 1:
+            starts, columns, lower, diagonal = lower_triangle(reordered, wide, self.name)
         scale = 1.0 / np.sqrt(diagonal)
         factor, inverse = np.empty_like(lower), np.empty_like(diagonal)
         shift, attempts = self.shift, 1
@@ -74,8 +86,9 @@ class IncompleteCholesky:
             following = max(2 * shift, FIRST_SHIFT)
             if following > self.max_shift:
                 raise ValueError(
-                    f"ic(0) met a pivot that is not positive in row {row} with every shift up to {shift:g} (max_shift = "
-                    f"{self.max_shift:g}); raise max_shift, or use Jacobi, or minres or a direct solve if A is indefinite"
+                    f"ic(0) met a pivot that is not positive in row {blocks.original(row)} with every shift up to "
+                    f"{shift:g} (max_shift = {self.max_shift:g}); raise max_shift, or use Jacobi, or minres or a direct solve "
+                    "if A is indefinite"
                 )
             shift, attempts = following, attempts + 1
         kernels.unscale(starts, columns, scale, factor, inverse)
@@ -83,12 +96,17 @@ class IncompleteCholesky:
         kernels.adjoint(starts, columns, factor, upper_starts, upper_columns, upper)
         factor, upper = factor.astype(dtype, copy=False), upper.astype(dtype, copy=False)
         inverse = inverse.astype(arrays.REAL[dtype.name], copy=False)
-        return IncompleteFactors(starts, columns, factor, inverse, upper_starts, upper_columns, upper, shift, attempts, seconds)
+        return IncompleteFactors(
+            starts, columns, factor, inverse, upper_starts, upper_columns, upper, blocks, shift, attempts, seconds
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IncompleteFactors:
-    """M = L^-H D^-1 L^-1: strict lower L and strict upper L^H by rows, `inverse` = 1 / D. `compile_seconds`: in the set-up."""
+    """M = L^-H D^-1 L^-1: strict lower L and strict upper L^H by rows, `inverse` = 1 / D.
+
+    All in the order of `blocks`. `compile_seconds`: in the set-up.
+    """
 
     starts: np.ndarray
     columns: np.ndarray
@@ -97,6 +115,7 @@ class IncompleteFactors:
     upper_starts: np.ndarray
     upper_columns: np.ndarray
     upper: np.ndarray
+    blocks: Blocks
     shift: float
     attempts: int
     compile_seconds: float
@@ -120,40 +139,28 @@ class IncompleteFactors:
     @property
     def nbytes(self) -> int:
         lower = (self.starts, self.columns, self.factor, self.inverse)
-        return sum(part.nbytes for part in (*lower, self.upper_starts, self.upper_columns, self.upper))
+        return sum(part.nbytes for part in (*lower, self.upper_starts, self.upper_columns, self.upper, self.blocks))
 
     def __matmul__(self, r: Any) -> np.ndarray:
         from ..kernels import triangular as kernels
 
         # "W": the kernels are compiled for arrays that may be written to, and a read-only one would compile them again
         r = np.require(r, np.result_type(self.factor, r), ["C", "W"])
-        x = np.empty_like(r)
+        z, blocks = np.empty_like(r), self.blocks
+        x = z if blocks.count == 1 else np.empty_like(r)
         sweep = kernels.solve if r.ndim == 1 else kernels.solve_block
         lower, upper = (self.starts, self.columns, self.factor), (self.upper_starts, self.upper_columns, self.upper)
-        sweep(*lower, self.inverse, *upper, r, x)
-        return x
+        rows = 0 if blocks.count == 1 else len(r)  # one block: one thread
+        sweep(rows, blocks.colours, blocks.starts, blocks.shifts, *lower, self.inverse, *upper, r, x, z)
+        return z
 
     def __repr__(self) -> str:
         n, times = self.shape[0], "attempt" if self.attempts == 1 else "attempts"
+        blocks = "" if self.blocks.count == 1 else f"{self.blocks.count} blocks in {len(self.blocks.colours) - 1} colours, "
         return (
-            f"{self.name}: {n} x {n}, {len(self.factor)} entries below the diagonal, {self.dtype}, shift {self.shift:g} after "
-            f"{self.attempts} {times}, {self.nbytes} bytes"
+            f"{self.name}: {n} x {n}, {len(self.factor)} entries below the diagonal, {self.dtype}, {blocks}"
+            f"shift {self.shift:g} after {self.attempts} {times}, {self.nbytes} bytes"
         )
-
-
-def rows_of(A: Any, what: str) -> Any:
-    """A as a CSR view in canonical form. TypeError if its entries are not stored on the host."""
-    A = checked(A)
-    if isinstance(A, np.ndarray):
-        from scipy.sparse import csr_array
-
-        A = csr_array(A.astype(arrays.working_dtype(A.dtype.name), copy=False))
-    if not hasattr(A, "tocsr"):
-        raise TypeError(
-            f"{what} needs the entries of A in a NumPy array or a SciPy sparse matrix; got {type(A).__name__} from "
-            f"{arrays.library(A)}; use Chebyshev, which needs products alone"
-        )
-    return canonical(A.tocsr())
 
 
 def lower_triangle(csr: Any, wide: str, what: str) -> tuple[np.ndarray, ...]:

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import arrays
 from ..direct import factorize
-from ..operator import checked
-from ..storage import canonical
+from .entries import stored_entries
 
 ASYMMETRY = {"float64": 1e-10, "complex128": 1e-10, "float32": 1e-5, "complex64": 1e-5}
 
@@ -65,7 +63,7 @@ class Schwarz:
                 raise ValueError(f"{what} must be an integer of at least {least}; got {value!r}")
 
     def __call__(self, A: Any) -> Pieces:
-        A = entries_of(A)
+        A = stored_entries(A, self.name).tocsr()
         own = halves(A, self.size) if self.pieces is None else given(self.pieces, A.shape[0])
         whole = [grown(A, piece, self.overlap) for piece in own]
         symmetric = hermitian(A)
@@ -105,21 +103,6 @@ class Pieces:
             f"{self.name}: {self.shape[0]} x {self.shape[1]}, {form}{len(sizes)} pieces of {min(sizes, default=0)} to "
             f"{max(sizes, default=0)} unknowns, {self.dtype}"
         )
-
-
-def entries_of(A: Any) -> Any:
-    """A as a canonical SciPy CSR matrix. TypeError if its entries are not stored on the host."""
-    A = checked(A)
-    if isinstance(A, np.ndarray):
-        from scipy.sparse import csr_array
-
-        A = csr_array(A.astype(arrays.working_dtype(A.dtype.name), copy=False))
-    if not hasattr(A, "tocsr"):
-        raise TypeError(
-            f"schwarz needs the entries of A in a NumPy array or a SciPy sparse matrix; got {type(A).__name__} from "
-            f"{arrays.library(A)}; use Chebyshev, which needs products alone"
-        )
-    return canonical(A.tocsr()).tocsr()
 
 
 def hermitian(A: Any) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import arrays
-from .incomplete import SMALLEST_PIVOT, lower_triangle, rows_of
+from .entries import stored_entries
+from .incomplete import SMALLEST_PIVOT, lower_triangle
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class SparseInverse:
     def __call__(self, A: Any) -> InverseFactors:
         from ..kernels import sparse_product
 
-        csr = rows_of(A, self.name)
+        csr = stored_entries(A, self.name)
         dtype = csr.dtype
         diagonal = lower_triangle(csr, arrays.WIDE[dtype.name], self.name)[3]
         indptr, indices, values = inverse_rows(self, csr, 1.0 / np.sqrt(diagonal))
@@ -188,4 +189,3 @@ class InverseFactors:
             f"{self.name}: {n} x {n}, {entries} entries in G ({entries / max(n, 1):.1f} a row), {self.lower[0].dtype}, "
             f"{self.nbytes} bytes"
         )
-

@@ -33,9 +33,7 @@ def elasticity(n: int, dim: int = 2, *, young: float = 1.0, poisson_ratio: float
     A, b = assemble(points, simplices, young, poisson_ratio)
     free = np.repeat(points[:, 0] > 0, dim)
     modes = rigid_body_modes(points)[free]
-    return Problem(
-        A[free][:, free].tocsr(), b[free], None, None, modes, points[points[:, 0] > 0], None, None, True, "elasticity"
-    )
+    return Problem(A[free][:, free].tocsr(), b[free], None, None, modes, points[points[:, 0] > 0], None, None, True, "elasticity")
 
 
 def simplicial(n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:

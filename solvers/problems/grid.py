@@ -93,7 +93,7 @@ def laplacian(n: int, dim: int) -> dict[tuple[int, ...], float]:
     entries = {(0,) * dim: 2.0 * dim * (n + 1) ** 2}
     for axis in range(dim):
         for step in (-1, 1):
-            entries[offset(dim, **{f"axis{axis}": step})] = -float(n + 1) ** 2
+            entries[offset(dim, **{f"axis{axis}": step})] = -(float(n + 1) ** 2)
     return entries
 
 

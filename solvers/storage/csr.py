@@ -80,9 +80,7 @@ def view(A: Any) -> CSR:
     rows, columns = A.shape
     indptr, indices, values = A.indptr, A.indices, A.data
     if len(indptr) != rows + 1 or indptr[0] != 0 or (rows and (np.diff(indptr) < 0).any()):
-        raise ValueError(
-            f"A.indptr must rise from 0 over {rows + 1} entries; got {len(indptr)} entries; rebuild the CSR matrix"
-        )
+        raise ValueError(f"A.indptr must rise from 0 over {rows + 1} entries; got {len(indptr)} entries; rebuild the CSR matrix")
     if indptr[-1] > len(indices) or indptr[-1] > len(values):
         held = min(len(indices), len(values))
         raise ValueError(f"A.indptr ends at {indptr[-1]} but only {held} entries are stored; rebuild the CSR matrix")
@@ -109,7 +107,7 @@ def check_indices(A: Any) -> None:
         A.check_format(full_check=True)
         return
     indices = {
-        "coo": lambda: (A.coords if hasattr(A, "coords") else (A.row, A.col)),
+        "coo": lambda: A.coords if hasattr(A, "coords") else (A.row, A.col),
         "lil": lambda: (np.concatenate([np.asarray(row, np.int64) for row in A.rows] or [np.zeros(0, np.int64)]),) * 2,
         "dok": lambda: tuple(np.array(list(A.keys()), np.int64).reshape(-1, 2).T),
     }.get(A.format, lambda: ())()

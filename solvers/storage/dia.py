@@ -93,7 +93,7 @@ def by_bands(A: Any) -> DIA | None:
         chosen = offsets[offsets >= 0] if half else offsets
         while len(chosen) * kept.itemsize * n < A.nnz * (kept.itemsize + 4) and len(chosen) <= MOST_BANDS:
             bands, above, missed, rounded = filled(A, chosen, kept)
-            if rounded:
+            if rounded and kept != values.dtype:  # NaN counts as rounded in any type
                 kept = values.dtype
             elif len(missed):
                 chosen = np.union1d(chosen, missed)

@@ -56,8 +56,14 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
         ('{"format": "other"}', "expected a JSON object with format"),
         ('{"format": "petrov benchmark", "schema": 99}', "schema 99"),
         ('{"format": "petrov benchmark", "schema": 1, "identity": {}}', "lacks"),
-        ('{"format": "petrov benchmark", "schema": 1, "identity": {}, "load": 0, "finished": true, "rows": [{"spam": 1}]}', "spam"),
-        ('{"format": "petrov benchmark", "schema": 1, "identity": {}, "load": 0, "finished": true, "rows": [{"rows": 1}]}', "lacks"),
+        (
+            '{"format": "petrov benchmark", "schema": 1, "identity": {}, "load": 0, "finished": true, "rows": [{"spam": 1}]}',
+            "spam",
+        ),
+        (
+            '{"format": "petrov benchmark", "schema": 1, "identity": {}, "load": 0, "finished": true, "rows": [{"rows": 1}]}',
+            "lacks",
+        ),
     ],
 )
 def test_another_file_is_refused(text, message, tmp_path):
@@ -81,9 +87,7 @@ def test_resume_goes_on_only_with_its_own_unfinished_run(tmp_path):
     assert (len(start.rows), start.load, "after 1 rows" in message, path.exists()) == (1, 3.0, True, True)
 
 
-@pytest.mark.parametrize(
-    ("identity", "finished"), [(IDENTITY, True), ({**IDENTITY, "machine": {"cores": 3}}, False)]
-)
+@pytest.mark.parametrize(("identity", "finished"), [(IDENTITY, True), ({**IDENTITY, "machine": {"cores": 3}}, False)])
 def test_any_other_run_is_kept_beside(identity, finished, tmp_path):
     path = tmp_path / "b.json"
     save(Document(identity, (row(),), finished), path)

@@ -39,9 +39,7 @@ def test_a_non_finite_answer_is_wrong(bad, problems, settings):
     def poison(prepared, system, rtol, limits, history):
         return Outcome(np.full_like(system.b, bad), claims=True)
 
-    row = measure.measure(
-        Method("poison", "scipy", EVERY, lambda s: None, poison), problems[0], problems[0].make(), settings
-    )
+    row = measure.measure(Method("poison", "scipy", EVERY, lambda s: None, poison), problems[0], problems[0].make(), settings)
     assert (row.status, row.relative_residual) == (WRONG, None)
 
 

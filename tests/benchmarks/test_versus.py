@@ -46,7 +46,15 @@ def test_it_measures_prints_and_writes(run, tmp_path, capsys):
     assert result.finished
     assert {row.status for row in result.rows} == {"OK"}
     assert len(result.rows) == 2 + 3 + 2 + 1 + 1 + 2
-    for words in ("scipy cg + Jacobi", "1/15", "petrov stand-in", "77 bytes per unknown", "small sizes", "bars met", "triad, 1 thread"):
+    for words in (
+        "scipy cg + Jacobi",
+        "1/15",
+        "petrov stand-in",
+        "77 bytes per unknown",
+        "small sizes",
+        "bars met",
+        "triad, 1 thread",
+    ):
         assert words in said
     html = (tmp_path / "p.html").read_text(encoding="utf-8")
     (plot,) = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)

@@ -389,7 +389,9 @@ def test_row_32_layout_of_b_changes_no_bit(layout, method):
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-@pytest.mark.parametrize("form", ["Fortran order", "big-endian", "negative strides", "read-only", "big-endian csr", "read-only csr"])
+@pytest.mark.parametrize(
+    "form", ["Fortran order", "big-endian", "negative strides", "read-only", "big-endian csr", "read-only csr"]
+)
 def test_row_32_layout_of_A(form, method):
     A = T().toarray()
     if form.endswith("csr"):
@@ -485,14 +487,33 @@ KRYLOV_JL = [
     ("almost singular", lambda: ones_image(laplacian_3d(8, 5.0)), S.INDEFINITE_MATRIX, DEFINITE),
     ("singular consistent", lambda: ones_image(singular_semidefinite()), S.CONVERGED, ("cg", "flexible_cg", "minres", "gmres")),
     ("square inconsistent", lambda: (np.diag(np.r_[0.0, np.ones(9)]), np.ones(10)), S.INCONSISTENT, SYMMETRIC),
-    ("square inconsistent, singular by its factors", lambda: (np.diag(np.r_[0.0, np.ones(9)]), np.ones(10)),
-        {S.BREAKDOWN, S.INCONSISTENT}, ("solve",)),
+    (
+        "square inconsistent, singular by its factors",
+        lambda: (np.diag(np.r_[0.0, np.ones(9)]), np.ones(10)),
+        {S.BREAKDOWN, S.INCONSISTENT},
+        ("solve",),
+    ),
     ("square inconsistent", lambda: (np.diag(np.r_[0.0, np.ones(9)]), np.ones(10)), FAILED, GENERAL),
-    ("symmetric breakdown", lambda: (np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, 0.0])), S.CONVERGED, ("minres", "gmres", "solve")),
+    (
+        "symmetric breakdown",
+        lambda: (np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, 0.0])),
+        S.CONVERGED,
+        ("minres", "gmres", "solve"),
+    ),
     ("symmetric breakdown", lambda: (np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, 0.0])), S.INDEFINITE_MATRIX, DEFINITE),
-    ("unsymmetric breakdown", lambda: (np.array([[0.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 0.0])), S.CONVERGED, ("gmres", "solve")),
+    (
+        "unsymmetric breakdown",
+        lambda: (np.array([[0.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 0.0])),
+        S.CONVERGED,
+        ("gmres", "solve"),
+    ),
     ("unsymmetric breakdown", lambda: (np.array([[0.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 0.0])), S.BREAKDOWN, ("bicgstab",)),
-    ("preconditioned", lambda: (np.ones((10, 10)) + 9 * np.eye(10), 10 * np.arange(1.0, 11), {"M": np.eye(10) / 10}), S.CONVERGED, ALL),
+    (
+        "preconditioned",
+        lambda: (np.ones((10, 10)) + 9 * np.eye(10), 10 * np.arange(1.0, 11), {"M": np.eye(10) / 10}),
+        S.CONVERGED,
+        ALL,
+    ),
     ("zero right-hand side", lambda: (np.random.default_rng(6).random((10, 10)), np.zeros(10)), S.CONVERGED, ALL),
 ]
 

@@ -142,7 +142,9 @@ def test_cholmod_by_either_interface(cholmod):
 
 
 def test_cholmod_of_an_indefinite_matrix(cholmod):
-    with pytest.raises(np.linalg.LinAlgError, match=r"positive definite A, which this is not \((column 1|pivot -1)\); use SuperLU"):
+    with pytest.raises(
+        np.linalg.LinAlgError, match=r"positive definite A, which this is not \((column 1|pivot -1)\); use SuperLU"
+    ):
         Cholmod()(np.diag([1.0, -1.0]))
 
 

@@ -62,7 +62,9 @@ def test_failure_is_raised():
         solve(A, b, solver=solver_petrov(method="cg"))
 
 
-@pytest.mark.parametrize(("keyword", "says"), [("tol", "has no keyword tol; it has M, .*rtol"), ("raise_on_failure", "always raised")])
+@pytest.mark.parametrize(
+    ("keyword", "says"), [("tol", "has no keyword tol; it has M, .*rtol"), ("raise_on_failure", "always raised")]
+)
 def test_keywords_are_checked(keyword, says):
     with pytest.raises(TypeError, match=says):
         solver_petrov(**{keyword: 1})

@@ -381,6 +381,36 @@ def test_incomplete_cholesky_refuses_what_it_is_not_for(A, error, says):
         IncompleteCholesky()(A)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_incomplete_cholesky_in_blocks_is_that_of_the_matrix_in_their_order(dtype):
+    phase = np.exp(1j * np.arange(1296.0)) if dtype == "complex128" else np.ones(1296)
+    A = sp.csr_array(sp.diags_array(phase) @ poisson(36) @ sp.diags_array(phase.conj()))
+    M = IncompleteCholesky(block=256)(A)
+    assert M.blocks.count == 6 and "6 blocks in 2 colours" in str(M)
+    order = np.array([M.blocks.original(row) for row in range(1296)])
+    assert sorted(order) == list(range(1296)) and not np.array_equal(order, np.arange(1296))
+    natural = IncompleteCholesky(block=0)(sp.csr_array(A[order][:, order]))
+    X = vectors((1296, 2), dtype)
+    close((M @ X)[order], natural @ X[order], dtype)
+    close(M @ X[:, 0], (M @ X)[:, 0], dtype)
+    assert cg(A, X[:, 0], M=M).iterations <= 1.1 * cg(A, X[:, 0], M=IncompleteCholesky(block=0)).iterations
+
+
+def test_incomplete_cholesky_keeps_the_order_where_blocks_would_not_run_side_by_side():
+    ring = sp.diags_array([np.ones(1999), np.ones(1)], offsets=[1, 1999])  # a ring of eight blocks has two colours
+    assert IncompleteCholesky(block=256)(3 * sp.eye_array(2000) + ring + ring.T).blocks.count == 8
+    A = sp.random_array((1500, 1500), density=0.01, rng=np.random.default_rng(731))
+    assert IncompleteCholesky(block=256)(A + A.T + 90 * sp.eye_array(1500)).blocks.count == 1
+    assert IncompleteCholesky(block=256)(poisson(27)).blocks.count == 1
+
+
+def test_incomplete_cholesky_in_blocks_names_the_row_of_the_matrix():
+    A = poisson(36).tolil()
+    A[300, 301] = A[301, 300] = -5.0
+    with pytest.raises(ValueError, match="in row 301 with every shift"):
+        IncompleteCholesky(block=256, max_shift=0.0)(A.tocsr())
+
+
 def test_incomplete_cholesky_ignores_stored_zeros_without_a_partner():
     A = sp.csr_array((np.array([2.0, 0.0, 2.0, 0.0, 2.0]), np.array([0, 2, 1, 0, 2]), np.array([0, 2, 3, 5])), shape=(3, 3))
     A = A + sp.csr_array((np.array([1.0, 0.0]), np.array([1, 0]), np.array([0, 1, 2, 2])), shape=(3, 3)) * 0
@@ -388,7 +418,8 @@ def test_incomplete_cholesky_ignores_stored_zeros_without_a_partner():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "says"), [({"shift": -1.0}, "shift must"), ({"shift": 2.0, "max_shift": 1.0}, "max_shift must")]
+    ("parameters", "says"),
+    [({"shift": -1.0}, "shift must"), ({"shift": 2.0, "max_shift": 1.0}, "max_shift must"), ({"block": 9}, "block must")],
 )
 def test_incomplete_cholesky_parameters(parameters, says):
     with pytest.raises(ValueError, match=says):
@@ -398,14 +429,14 @@ def test_incomplete_cholesky_parameters(parameters, says):
 def test_incomplete_cholesky_is_not_compiled_again_for_another_layout():
     from petrov.solvers.kernels import triangular
 
-    if not hasattr(triangular.solve, "signatures"):
+    if not hasattr(triangular.solve.serial, "signatures"):
         pytest.skip("numba is switched off")
     M, X = IncompleteCholesky()(poisson(4)), vectors((32, 3), "float64")
     X.setflags(write=False)
     for x in (X[::2, 0], X[:16, 0], X[:16], X[::2], np.asfortranarray(X[:16])):
         M @ x
-    signatures = [*triangular.solve.signatures, *triangular.solve_block.signatures]
-    assert all(array.layout == "C" and array.mutable for signature in signatures for array in signature)
+    signatures = [*triangular.solve.serial.signatures, *triangular.solve_block.serial.signatures]
+    assert signatures and all(array.layout == "C" and array.mutable for signature in signatures for array in signature[1:])
 
 
 def test_importing_the_preconditioners_loads_no_compiler():

@@ -162,7 +162,11 @@ def arrays_of(*things):
     parts = []
     for thing in things:
         inner = thing.A if isinstance(thing, Operator) else thing
-        candidates = [inner] if isinstance(inner, np.ndarray) else [getattr(inner, a, None) for a in ("data", "indices", "indptr", "values")]
+        candidates = (
+            [inner]
+            if isinstance(inner, np.ndarray)
+            else [getattr(inner, a, None) for a in ("data", "indices", "indptr", "values")]
+        )
         parts += [part for part in candidates if isinstance(part, np.ndarray)]
     return parts
 

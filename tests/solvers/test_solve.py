@@ -186,7 +186,12 @@ def test_singular_and_not_symmetric_projects_off_the_left_null_space():
 
 @pytest.mark.parametrize(
     ("nullspace", "message"),
-    [("linear", "must be 'constant'"), (np.ones(7), "got shape"), (np.arange(576.0), "not one of A"), (np.ones((576, 2)), "independent")],
+    [
+        ("linear", "must be 'constant'"),
+        (np.ones(7), "got shape"),
+        (np.arange(576.0), "not one of A"),
+        (np.ones((576, 2)), "independent"),
+    ],
 )
 def test_a_wrong_nullspace_is_refused(nullspace, message):
     with pytest.raises(ValueError, match=message):
@@ -285,7 +290,11 @@ def test_the_first_solve_of_a_process_is_quick(tmp_path, method):
 
     def seconds() -> float:
         done = subprocess.run(
-            [sys.executable, "-c", START.format(methods=[method])], env=environment, capture_output=True, text=True, cwd=Path(__file__).parent
+            [sys.executable, "-c", START.format(methods=[method])],
+            env=environment,
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parent,
         )
         assert done.returncode == 0, done.stderr
         return float(done.stdout)

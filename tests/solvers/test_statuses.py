@@ -152,7 +152,9 @@ OFFERS = {
 }
 
 CASES = [
-    pytest.param(status, method, make, id=f"{status.name}-{method.__name__}") for status, methods, make in PROVOKED for method in methods
+    pytest.param(status, method, make, id=f"{status.name}-{method.__name__}")
+    for status, methods, make in PROVOKED
+    for method in methods
 ]
 
 
@@ -192,7 +194,9 @@ def test_solve_raises_what_a_method_returns(status, make):
 @pytest.mark.parametrize("status", Status, ids=lambda status: status.name)
 def test_a_status_says_what_to_try(status):
     assert re.search(OFFERS[status], status.value)
-    assert status.value[0].isupper() is (status.value.split()[0] in ("A", "M"))  # follows a semicolon, so no capital but a letter's
+    assert status.value[0].isupper() is (
+        status.value.split()[0] in ("A", "M")
+    )  # follows a semicolon, so no capital but a letter's
     assert not status.value.endswith(".")
 
 
@@ -280,36 +284,68 @@ ERRORS = [
     # what A is
     (lambda: cg("A", B()), TypeError, "A must have shape, dtype and @ (an array, a sparse matrix, a LinearOperator); got str"),
     (lambda: cg(Shapeless(), B()), TypeError, "A must have shape, dtype and @"),
-    (lambda: cg(np.ones((4, 5)), np.ones(4)), ValueError, "A must be square; got shape (4, 5); for least squares use method='lsmr'"),
+    (
+        lambda: cg(np.ones((4, 5)), np.ones(4)),
+        ValueError,
+        "A must be square; got shape (4, 5); for least squares use method='lsmr'",
+    ),
     (lambda: cg(np.ones(4), np.ones(4)), ValueError, "A must be square; got shape (4,)"),
-    (lambda: cg(T().toarray().astype("f2"), B()), TypeError, "A has dtype float16; use float32, float64, complex64 or complex128"),
+    (
+        lambda: cg(T().toarray().astype("f2"), B()),
+        TypeError,
+        "A has dtype float16; use float32, float64, complex64 or complex128",
+    ),
     # what its index arrays are
     (lambda: compact(broken(indptr=[0, 1])), ValueError, "A.indptr must rise from 0 over 41 entries; got 2 entries; rebuild"),
     (lambda: compact(broken(indptr=changed(T().indptr, 9, 2))), ValueError, "A.indptr must rise from 0"),
-    (lambda: compact(broken(indptr=changed(T().indptr, -1, 999))), ValueError, "A.indptr ends at 999 but only 118 entries are stored"),
-    (lambda: compact(broken(indices=changed(T().indices, 3, N))), ValueError, "A has column index 40 in row 1, outside 0..39; rebuild"),
+    (
+        lambda: compact(broken(indptr=changed(T().indptr, -1, 999))),
+        ValueError,
+        "A.indptr ends at 999 but only 118 entries are stored",
+    ),
+    (
+        lambda: compact(broken(indices=changed(T().indices, 3, N))),
+        ValueError,
+        "A has column index 40 in row 1, outside 0..39; rebuild",
+    ),
     (lambda: compact(broken(indices=changed(T().indices, 3, -1))), ValueError, "A has column index -1 in row 1, outside 0..39"),
     (lambda: compact(bad_coo(0, N)), ValueError, "A has a row index outside 0..39; rebuild the matrix from checked triplets"),
     (lambda: compact(bad_coo(1, -3)), ValueError, "A has a column index outside 0..39"),
     # what b is
     (lambda: cg(T(), B(9)), ValueError, "b must have shape (40,) or (40, k) beside A (40, 40); got (9,)"),
     (torch_beside_scipy, TypeError, "A and b must come from one array library; got A from scipy and b from torch; convert b"),
-    (lambda: cg(T(), np.ma.masked_array(B())), TypeError, "b is a masked array, whose masked entries have no value; fill it first"),
+    (
+        lambda: cg(T(), np.ma.masked_array(B())),
+        TypeError,
+        "b is a masked array, whose masked entries have no value; fill it first",
+    ),
     (lambda: cg(T(), sp.csr_array(B()[:, None])), TypeError, "b is sparse; a right-hand side must be dense (b.toarray())"),
     (lambda: cg(T(), Series()), TypeError, "b must be an array; got Series from pandas; pass its values as a NumPy array"),
     (lambda: cg(T(), 3.0), TypeError, "b must be an array; got float from builtins"),
     (lambda: cg(T(), ["one"] * N), TypeError, "b has dtype str96, which holds no numbers; pass b.astype(float)"),
-    (lambda: cg(T(), B().astype("f2")), TypeError, "b has dtype float16; use float32, float64, complex64 or complex128 (b.astype(float))"),
+    (
+        lambda: cg(T(), B().astype("f2")),
+        TypeError,
+        "b has dtype float16; use float32, float64, complex64 or complex128 (b.astype(float))",
+    ),
     # what x0 is
     (x0_of_another_library, TypeError, "x0 must live where b lives (numpy on cpu); got torch on cpu"),
     (lambda: cg(T(), B(), x0=np.ones(3)), ValueError, "x0 must have the shape (40,) of b; got (3,)"),
     (lambda: cg(T(), B(), x0=B() * 1j), TypeError, "x0 is complex but A and b are real; pass x0.real"),
     # what M is
     (with_M("amg"), TypeError, "M must be an operator (shape, dtype, @) or a recipe M(A) that returns one; got str"),
-    (with_M(lambda r: 0.5), TypeError, "M(A) must return an operator with A's shape; function returned float; if M is a function r -> z"),
+    (
+        with_M(lambda r: 0.5),
+        TypeError,
+        "M(A) must return an operator with A's shape; function returned float; if M is a function r -> z",
+    ),
     (with_M(np.eye(3)), ValueError, "M must have the shape (40, 40) of A; got (3, 3) from ndarray"),
     (with_M(lambda A: np.eye(3)), ValueError, "M must have the shape (40, 40) of A; got (3, 3) from function"),
-    (with_M(Diagonal(np.ones(N), linear=False)), TypeError, "cg needs a linear M; Diagonal declares linear=False; use flexible_cg"),
+    (
+        with_M(Diagonal(np.ones(N), linear=False)),
+        TypeError,
+        "cg needs a linear M; Diagonal declares linear=False; use flexible_cg",
+    ),
     # what the controls are
     (lambda: cg(T(), B(), rtol=-1e-8), ValueError, "rtol must be a finite number >= 0; got -1e-08"),
     (lambda: cg(T(), B(), atol=None), ValueError, "atol must be a finite number >= 0; got None"),
@@ -317,15 +353,35 @@ ERRORS = [
     (lambda: cg(T(), B(), max_iterations=2.5), TypeError, "max_iterations must be an integer >= 0; got 2.5"),
     (lambda: cg(T(), B(), max_iterations=-1), ValueError, "max_iterations must be an integer >= 0; got -1"),
     (lambda: cg(T(), B(), callback=7), TypeError, "callback must be callable, callback(state) -> True to stop; got int"),
-    (lambda: cg(T(), B(), callback=lambda s: 7), TypeError, "callback(state) must return True to stop, or False or None to go on; got 7"),
-    (lambda: gmres(T(), B(), restart=0), ValueError, "restart must be an integer >= 1 (steps before the basis is dropped); got 0"),
-    (lambda: gmres(T(), B(), restart=True), ValueError, "restart must be an integer >= 1 (steps before the basis is dropped); got True"),
-    (lambda: flexible_cg(T(), B(), memory=0), ValueError, "memory must be an integer >= 1 (directions to stay orthogonal to); got 0"),
+    (
+        lambda: cg(T(), B(), callback=lambda s: 7),
+        TypeError,
+        "callback(state) must return True to stop, or False or None to go on; got 7",
+    ),
+    (
+        lambda: gmres(T(), B(), restart=0),
+        ValueError,
+        "restart must be an integer >= 1 (steps before the basis is dropped); got 0",
+    ),
+    (
+        lambda: gmres(T(), B(), restart=True),
+        ValueError,
+        "restart must be an integer >= 1 (steps before the basis is dropped); got True",
+    ),
+    (
+        lambda: flexible_cg(T(), B(), memory=0),
+        ValueError,
+        "memory must be an integer >= 1 (directions to stay orthogonal to); got 0",
+    ),
     (lambda: lsmr(np.ones((4, 2)), np.ones(3)), ValueError, "lsmr needs a NumPy b (4,) beside A (4, 2); got (3,)"),
     (lambda: lsmr(np.ones((4, 2)), np.full(4, NAN)), ValueError, "b is nan at index 0; an input holds NaN or infinity; clean it"),
     # what a product returns
     (lambda: cg(returning(np.ones(3)), B()), ValueError, "A @ x must have the shape (40,) of x; Operator returned (3,)"),
-    (lambda: cg(returning(1j * np.ones(N)), B()), TypeError, "A returned complex128 for a real float64 vector; give A its true dtype"),
+    (
+        lambda: cg(returning(1j * np.ones(N)), B()),
+        TypeError,
+        "A returned complex128 for a real float64 vector; give A its true dtype",
+    ),
     (with_M(returning(np.ones(3))), ValueError, "M @ x must have the shape (40,) of x; Operator returned (3,)"),
 ]
 
@@ -347,7 +403,9 @@ def fragments(module):
     """(line, longest constant piece of the message) of every TypeError and ValueError that a module raises."""
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.func.id in ("TypeError", "ValueError"):
-            pieces = [piece.value for piece in ast.walk(node.exc) if isinstance(piece, ast.Constant) and isinstance(piece.value, str)]
+            pieces = [
+                piece.value for piece in ast.walk(node.exc) if isinstance(piece, ast.Constant) and isinstance(piece.value, str)
+            ]
             yield node.lineno, max(pieces, key=len)
 
 

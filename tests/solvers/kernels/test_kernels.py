@@ -180,7 +180,9 @@ def test_the_loop_of_cg_reads_the_host_only_when_it_looks(monkeypatch, columns):
     for name in opened:
         owner = stopping.Run if "." in name else stopping
         monkeypatch.setattr(owner, name.rpartition(".")[2], opening(getattr(owner, name.rpartition(".")[2])))
-    monkeypatch.setattr(sys.modules["petrov.solvers.krylov.cg"], "system", opening(sys.modules["petrov.solvers.krylov.cg"].system))
+    monkeypatch.setattr(
+        sys.modules["petrov.solvers.krylov.cg"], "system", opening(sys.modules["petrov.solvers.krylov.cg"].system)
+    )
     A = 2 * np.eye(30) - np.eye(30, k=1) - np.eye(30, k=-1)
     b = np.random.default_rng(21).standard_normal((30,) if columns is None else (30, columns))
     for M in (None, Double(np.diag(1 / np.arange(2.0, 32.0)))):
@@ -227,7 +229,11 @@ def test_threads_and_forks_on_both_layers(what, layer, tmp_path):
         pytest.skip("compiled code is switched off")
     environment = {**os.environ, "NUMBA_THREADING_LAYER": layer, "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT) + textwrap.dedent(what)], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", textwrap.dedent(SCRIPT) + textwrap.dedent(what)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0 and "same bits" in done.stdout, done.stderr
 

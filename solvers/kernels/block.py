@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from ..arrays import Space
-from ..storage.csr import CSR
+from ..storage import CSR, SELL
 from . import reference
 from .reference import dot, precondition, product, residual
 from .threads import CHUNK, THREADED_FROM, twins
@@ -75,6 +75,7 @@ def _combine(rows, beta, z, p):
 
 
 def apply_dot(A: Any, p: Any, q: Any, space: Space) -> tuple[Any, Any]:
+    A = A.rows if isinstance(A, SELL) else A
     if not isinstance(A, CSR):
         return reference.apply_dot(A, p, q, space)
     if q is None:
@@ -107,6 +108,7 @@ def _compile(values: str, indices: str, indptr: str, vectors: str, rows: int) ->
 def compile_for(A: Any, M: Any, space: Space) -> float:
     """Compile (or load from the cache) what a cg solve with this A needs; the seconds it took."""
     start = time.perf_counter()
+    A = A.rows if isinstance(A, SELL) else A
     if isinstance(A, CSR):
         rows = THREADED_FROM if A.shape[0] >= THREADED_FROM else 1
         _compile(A.values.dtype.name, A.indices.dtype.name, A.indptr.dtype.name, space.dtype, rows)

@@ -18,8 +18,8 @@ from numba import prange
 
 from .. import arrays
 from ..arrays import Space
-from ..storage import CSR, DIA, Diagonal, Stored, empty
-from . import csr, dia, reference
+from ..storage import CSR, DIA, SELL, Diagonal, Stored, empty
+from . import csr, dia, reference, sell
 from .reference import product
 from .threads import CHUNK, THREADED_FROM, in_order, part, twins
 
@@ -146,7 +146,7 @@ def apply_dot(A: Any, p: Any, q: Any, space: Space) -> tuple[Any, float]:
 
 def form(A: Any) -> ModuleType:
     """The kernels for the form in which A is stored."""
-    return {CSR: csr, DIA: dia}[type(A)]
+    return {CSR: csr, DIA: dia, SELL: sell}[type(A)]
 
 
 def precondition(M: Any, r: Any, z: Any, space: Space) -> tuple[Any, float]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 from numba import prange
 
 from .borrow import borrowed
-from .threads import CHUNK, in_order, part, twins
+from .threads import CHUNK, IN_SEQUENCE, in_order, twins
 
 
-@part
+@numba.njit(**IN_SEQUENCE)
 def _apply_dot_part(values, indices, starts, p, p_part, q_part):
     total = 0.0
     for i in range(len(q_part)):
@@ -34,18 +35,25 @@ def _apply_dot(rows, values, indices, indptr, p, q):
     return in_order(partial)
 
 
+@numba.njit(**IN_SEQUENCE)
+def _residual_part(low, high, values, indices, indptr, x, b, r):
+    values, indices, indptr = borrowed(values), borrowed(indices), borrowed(indptr)
+    x, b, r = borrowed(x), borrowed(b), borrowed(r)
+    for i in range(low, high):
+        entry = b[i]
+        for k in range(indptr[i], indptr[i + 1]):
+            entry -= values[k] * x[indices[k]]
+        r[i] = entry
+
+
 @twins
 def _residual(rows, values, indices, indptr, x, b, r):
     """r = b - A x; x, b and r are double precision even where the values are not."""
     for chunk in prange((rows + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows)):
-            entry = b[i]
-            for k in range(indptr[i], indptr[i + 1]):
-                entry -= values[k] * x[indices[k]]
-            r[i] = entry
+        _residual_part(chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows), values, indices, indptr, x, b, r)
 
 
-@part
+@numba.njit(**IN_SEQUENCE)
 def _product_part(low, high, values, indices, indptr, x, y):
     values, indices, indptr, x, y = borrowed(values), borrowed(indices), borrowed(indptr), borrowed(x), borrowed(y)
     for i in range(low, high):

@@ -25,6 +25,9 @@ CHUNK = 8_192  # rows of one partial sum: fixed, so that sums have the same bits
 OPTIONS: dict[str, Any] = {
     "cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}
 }  # fmt: skip
+# Of the rows of a matrix, which are short: there the compiler, allowed to reorder, vectorises along the row, and products with
+# linear triangles and tetrahedra took 1.15 to 1.3 times as long (measured).
+IN_SEQUENCE: dict[str, Any] = {**OPTIONS, "fastmath": {"contract"}}
 
 
 def patient() -> None:

@@ -10,8 +10,9 @@ from .. import arrays
 from .csr import CSR, check_indices, view
 from .dia import DIA, by_bands
 from .diagonal import Diagonal
+from .sell import SELL, by_slices
 
-Stored = CSR | DIA  # what the compiled kernels read
+Stored = CSR | DIA | SELL  # what the compiled kernels read
 FROM = 2_000  # rows from which another form than CSR is worth making
 
 
@@ -30,15 +31,19 @@ def compact(A: Any) -> Any:
     if isinstance(A, Stored) or not arrays.sparse(A):
         return A
     csr = canonical(A)
-    return (by_bands(csr) if csr.shape[0] >= FROM else None) or csr
+    return csr if csr.shape[0] < FROM else by_bands(csr) or by_slices(csr) or csr
 
 
-def empty(kind: tuple[str, ...], rows: int) -> CSR | DIA:
+def empty(kind: tuple[str, ...], rows: int) -> Stored:
     """A matrix of this kind (`A.kind`: its form and its types) with so many empty rows: what a kernel is compiled on."""
     form, *types = kind
     if form == "dia":
         return DIA(np.zeros((1, rows), types[0]), (0,), True, None)
     values, indices, indptr = types
+    if form == "sell":
+        slices, none = -(-rows // 8), CSR(np.zeros(0, values), np.zeros(0, np.uint32), np.zeros(1, np.uint32), (rows, rows), None)
+        starts, bases = np.zeros(slices + 1, indptr), np.zeros(slices, np.uint32)
+        return SELL(np.zeros(0, values), np.zeros(0, indices), starts, bases, (np.arange(rows) % 64).astype(np.uint8), none)
     return CSR(np.zeros(0, values), np.zeros(0, indices), np.zeros(rows + 1, indptr), (rows, rows), None)
 
 
@@ -55,4 +60,4 @@ def canonical(A: Any) -> CSR:
     return view(csr)
 
 
-__all__ = ["CSR", "DIA", "Diagonal", "Stored", "by_bands", "canonical", "compact", "empty"]
+__all__ = ["CSR", "DIA", "SELL", "Diagonal", "Stored", "by_bands", "by_slices", "canonical", "compact", "empty"]

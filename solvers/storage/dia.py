@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .single import fits_single
+
 MOST_BANDS = 32
 
 
@@ -103,6 +105,8 @@ def by_bands(A: Any) -> DIA | None:
                 return DIA(bands, tuple(map(int, chosen)), True, matrix)
             else:
                 break
+        else:
+            return None  # the bands above the diagonal alone are too many
     return None
 
 
@@ -133,9 +137,3 @@ def sample(matrix: Any, count: int = 64) -> tuple[np.ndarray, np.ndarray]:
     places = [slice(matrix.indptr[i], matrix.indptr[i + 1]) for i in rows]
     found = [matrix.indices[place].astype(np.int64) - i for i, place in zip(rows, places, strict=True)]
     return np.unique(np.concatenate([np.zeros(1, np.int64), *found])), np.concatenate([matrix.data[place] for place in places])
-
-
-def fits_single(values: np.ndarray) -> bool:
-    """Whether float32 holds every one of these exactly; NaN counts as not."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool((values.astype(np.float32) == values).all())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petrov.solvers import compact, problems
-from petrov.solvers.storage import CSR, DIA, by_bands, canonical
+from petrov.solvers.storage import CSR, DIA, SELL, by_bands, by_slices, canonical
 
 VALUES = {
     "exact in single": lambda rng, n: rng.integers(-9, 9, n) / 8.0,
@@ -78,6 +78,78 @@ def test_bands_are_lossless(A, seed):
         assert (np.abs((form @ x) - (A @ x)) <= 64 * np.finfo(A.dtype).eps * sizes + 1e-320).all()
 
 
+@st.composite
+def scattered(draw) -> sp.csr_array:
+    """Rows of different lengths, none empty, over few or many columns."""
+    m, n = draw(st.integers(1, 200)), draw(st.sampled_from([1, 7, 200, 70_000]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**20)))
+    lengths = rng.integers(1, 1 + min(n, draw(st.integers(1, 9))), m)
+    columns = np.concatenate([np.sort(rng.choice(n, length, replace=False)) for length in lengths])
+    values = VALUES[draw(st.sampled_from(sorted(VALUES)))](rng, len(columns))
+    return sp.csr_array(
+        (values, columns.astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)), shape=(m, n)
+    )
+
+
+def sliced_entries(A: SELL) -> np.ndarray:
+    """A dense, from its slices alone."""
+    dense = np.zeros(A.shape, A.dtype)
+    for lane, place in enumerate(A.places):
+        s = lane // 8
+        here = np.arange(A.starts[s] + lane % 8, A.starts[s + 1], 8)
+        np.add.at(dense[64 * (lane // 64) + place], np.int64(A.bases[s]) + A.columns[here], A.stored[here])
+    return dense
+
+
+@settings(max_examples=60, deadline=None)
+@given(A=scattered(), seed=st.integers(0, 2**20))
+def test_slices_are_lossless(A, seed):
+    form = by_slices(canonical(A), gain=100.0)
+    assert isinstance(form, SELL)
+    assert np.array_equal(sliced_entries(form), A.toarray()) and sorted(form.places[:64]) == list(range(min(64, A.shape[0])))
+    assert form.dtype == A.dtype and form.nnz == A.nnz and form.shape == A.shape
+    with np.errstate(over="ignore"):
+        exact = A.dtype == np.float64 and np.array_equal(A.data.astype(np.float32).astype(float), A.data)
+    assert form.stored.dtype == (np.float32 if exact else A.dtype) and (form.columns.dtype == np.uint16 or A.shape[1] > 65_536)
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(A.shape[1]).astype(A.dtype)
+    sizes = abs(A) @ np.abs(x)
+    assert (np.abs((form @ x) - (A @ x)) <= 64 * np.finfo(A.dtype).eps * sizes + 1e-320).all()
+    assert np.array_equal(form @ np.stack([x, x], 1), A @ np.stack([x, x], 1))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128"])
+def test_slices_serve_the_verbs(dtype):
+    from petrov.solvers.kernels import sell
+
+    rng = np.random.default_rng(7)
+    A = sp.random_array((300, 300), density=0.02, rng=rng) + 9 * sp.eye_array(300)
+    A = sp.csr_array(A + (1j * A.T if dtype == "complex128" else 0)).astype(dtype)
+    form, p = by_slices(canonical(A), gain=2.0), rng.standard_normal(300).astype(dtype)
+    q = np.empty_like(p)
+    assert sell.apply_dot(form, p, q) == pytest.approx(np.vdot(p, A @ p).real, rel=1e-5)
+    np.testing.assert_allclose(q, A @ p, rtol=1e-5, atol=1e-6)
+    b = rng.standard_normal(300).astype(np.result_type(dtype, np.float64))
+    r = np.empty_like(b)
+    sell.residual(form, b, p.astype(b.dtype), r)
+    np.testing.assert_allclose(r, b - A.astype(b.dtype) @ p, rtol=1e-5, atol=1e-6)
+
+
+def test_slices_are_made_where_they_pay():
+    order = np.random.default_rng(12).permutation(3_600)
+    A = sp.csr_array(problems.darcy(60).A[order][:, order])
+    form = compact(A)
+    assert isinstance(form, SELL) and form.columns.dtype == np.uint16 and form.bytes_per_row < 0.85 * canonical(A).bytes_per_row
+    assert "in slices of 8" in repr(form) and "columns as uint16" in repr(form)
+    uneven = A.tolil()
+    uneven[::64] = 0.1  # one long row in every window
+    assert isinstance(compact(uneven.tocsr()), CSR)
+    rows, columns = A.nonzero()
+    assert isinstance(
+        compact(sp.csr_array((A.data[rows != 5], (rows[rows != 5], columns[rows != 5])), shape=A.shape)), CSR
+    )  # no row 5
+
+
 def test_what_single_precision_does_not_hold_stays_double():
     A = problems.poisson(60).A
     assert compact(A).bands.dtype == np.float32
@@ -95,8 +167,6 @@ def test_the_smallest_form_is_chosen():
     assert isinstance(grid, DIA) and grid.hermitian and grid.bytes_per_row == 24
     assert isinstance(compact(problems.poisson(60).A), DIA) and compact(problems.poisson(60).A).bytes_per_row == 12
     assert "3 bands, upper half" in repr(grid) and "24 bytes per row" in repr(grid)
-    order = np.random.default_rng(12).permutation(3_600)
-    assert isinstance(compact(problems.darcy(60).A[order][:, order].tocsr()), CSR)
     general = compact(problems.convection_diffusion(60).A)
     assert isinstance(general, DIA) and not general.hermitian and len(general.offsets) == 5
     wrapped = compact(problems.poisson(60, boundary="periodic").A)  # bands that the sampled rows need not show

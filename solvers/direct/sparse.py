@@ -193,7 +193,7 @@ def compressed_columns(A: Any, what: str) -> tuple[Any, np.dtype]:
             f"{what} needs the entries of A in a NumPy array or a SciPy sparse matrix; got {type(A).__name__} from "
             f"{arrays.library(A)}; {ITERATIVE}"
         )
-    csc = csc_array(A) if isinstance(A, np.ndarray) else A.tocsr().tocsc() if hasattr(A, "original") else A.tocsc()
+    csc = csc_array(A) if isinstance(A, np.ndarray) else A.tocsc() if hasattr(A, "tocsc") else A.tocsr().tocsc()
     if csc.nnz > INDEX_LIMIT:
         raise ValueError(f"{what} takes at most {INDEX_LIMIT} entries (32-bit indices); got {csc.nnz}; {ITERATIVE}")
     if not csc.has_canonical_format:

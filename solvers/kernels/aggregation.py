@@ -41,13 +41,13 @@ def _filtered(low, high, indptr, indices, values, strong, diagonal, counts, lump
             else:
                 size += abs(values[k])
         lumped[i] = kept if kept > 0.1 * diagonal[i] else diagonal[i]
-        counts[i], sums[i] = found, 1.0 + size / lumped[i]
+        counts[i], sums[i] = found, lumped[i] + size
 
 
 @twins
 def filtered(n, indptr, indices, values, strong, diagonal, counts, lumped, sums):
     """By row of A_F: its entries, its diagonal (a_ii and the weak entries; a_ii alone where these take nearly all of it), and
-    the sum of the sizes of its entries over the diagonal."""
+    the sum of the sizes of its entries."""
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         low = np.int64(chunk) * CHUNK
         _filtered(low, min(low + CHUNK, n), indptr, indices, values, strong, diagonal, counts, lumped, sums)
@@ -185,12 +185,12 @@ def orthonormalise(n, block, starts, nodes, candidates, tentative, coarse):
 
 
 @twins
-def smoother_rows(n, indptr, indices, values, strong, lumped, omega, starts, columns, entries):
-    """I - omega D^-1 A_F, A_F what is strong of A and D its diagonal, rows beginning at starts."""
+def smoother_rows(n, indptr, indices, values, strong, lumped, weights, starts, columns, entries):
+    """I - W A_F, A_F what is strong of A with the diagonal `lumped`, W = diag(weights), rows beginning at starts."""
     for i in prange(n):
         place = starts[i]
         for k in range(indptr[i], indptr[i + 1]):
             if strong[k]:
                 columns[place] = indices[k]
-                entries[place] = 1.0 - omega if indices[k] == i else -omega * values[k] / lumped[i]
+                entries[place] = 1.0 - weights[i] * lumped[i] if indices[k] == i else -weights[i] * values[k]
                 place += 1

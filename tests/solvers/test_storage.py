@@ -8,7 +8,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petrov.solvers import compact, problems
+from petrov.solvers import compact, problems, solve
+from petrov.solvers.preconditioners import Schwarz
 from petrov.solvers.storage import CSR, DIA, SELL, by_bands, by_slices, canonical
 
 VALUES = {
@@ -197,3 +198,21 @@ def test_products_refuse_other_shapes(form):
     assert (A @ np.ones(3_600, int)).dtype == np.float64
     np.testing.assert_allclose(A @ np.asfortranarray(np.ones((3_600, 2))), A.tocsr() @ np.ones((3_600, 2)), rtol=1e-10, atol=1e-6)
     assert (A.H @ np.ones(3_600)).shape == (3_600,) and np.array_equal(A.diagonal(), A.tocsr().diagonal())
+
+
+FORMS = {
+    "CSR": canonical,
+    "DIA": compact,
+    "SELL": lambda A: by_slices(canonical(A), gain=2.0),
+}
+RECIPES = {"schwarz": Schwarz()} | {name: name for name in ("jacobi", "chebyshev", "ic", "ilu", "fsai", "amg", "rs", "none")}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("method", ["direct", *RECIPES])
+def test_every_set_up_takes_every_form(form, method):
+    A = problems.poisson(50).A
+    stored, b = FORMS[form](A), np.random.default_rng(4).standard_normal(2_500)
+    assert type(stored).__name__ == form
+    x = solve(stored, b, method="direct").x if method == "direct" else solve(stored, b, M=RECIPES[method], rtol=1e-9).x
+    assert np.linalg.norm(b - A @ x) <= 1e-8 * np.linalg.norm(b)

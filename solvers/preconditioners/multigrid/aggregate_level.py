@@ -26,7 +26,7 @@ class MatrixLevel:
 
     size: int
     entries: int
-    rows_split: tuple[np.ndarray, ...]  # indptr, upper, outer, indices, values
+    rows_split: tuple[np.ndarray, ...]  # indptr, outer, upper, indices, values
     inverse: np.ndarray
     extra: np.ndarray
     P: Matrix
@@ -52,13 +52,14 @@ class MatrixLevel:
     def restrict(self, w: MatrixWork, f: np.ndarray) -> None:
         from ...kernels import relaxation as kernels
 
-        indptr, upper, _, indices, values = self.rows_split
-        kernels.down(self.size, indptr, upper, indices, values, self.inverse, self.extra, w.f, w.u, w.r, *self.R[:3], f)
+        indptr, outer, _, indices, values = self.rows_split
+        kernels.down(self.size, indptr, outer, indices, values, self.inverse, self.extra, w.f, w.u, w.r, *self.R[:3], f)
 
     def finish(self, w: MatrixWork, u: np.ndarray) -> None:
         from ...kernels import relaxation as kernels
 
-        kernels.up(self.size, *self.rows_split, self.inverse, self.extra, w.f, w.u, w.v, *self.P[:3], u)
+        indptr, _, upper, indices, values = self.rows_split
+        kernels.up(self.size, indptr, upper, indices, values, self.inverse, self.extra, w.f, w.u, w.v, *self.P[:3], u)
         w.u, w.v = w.v, w.u
 
     def residual(self, w: MatrixWork, r: np.ndarray) -> None:
@@ -101,11 +102,11 @@ def matrix_level(A: Matrix, P: Matrix, R: Matrix, order: np.ndarray) -> MatrixLe
 
     n, off = A.rows, A.nnz - A.rows
     indptr = A.indptr - np.arange(n + 1, dtype=np.uint32)  # without the diagonal, which every row has
-    upper, outer = np.empty(n, np.uint32), np.empty(n, np.uint32)
+    outer, upper = np.empty(n, np.uint32), np.empty(n, np.uint32)
     indices, values = np.empty(off, np.uint32), np.empty(off, np.float32)
     inverse, extra = np.empty(n, np.float32), np.empty(n, np.float32)
-    kernels.split(n, *A[:3], indptr, upper, outer, indices, values, inverse, extra)
-    return MatrixLevel(n, A.nnz, (indptr, upper, outer, indices, values), inverse, extra, single(P), single(R), order)
+    kernels.split(n, *A[:3], indptr, outer, upper, indices, values, inverse, extra)
+    return MatrixLevel(n, A.nnz, (indptr, outer, upper, indices, values), inverse, extra, single(P), single(R), order)
 
 
 def dense_level(A: Matrix, order: np.ndarray) -> DenseLevel:

@@ -59,7 +59,7 @@ class SmoothedAggregation:
 
     near_nullspace: Any = None
     block: int | None = None
-    strength: float = 0.08
+    strength: float = 0.04
     cycle: Kind = "V"
     coarsest: int = 100
 

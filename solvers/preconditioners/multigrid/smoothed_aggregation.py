@@ -178,9 +178,11 @@ def ordering(A: Any) -> np.ndarray:
 
     n = A.shape[0]
     order = np.arange(n, dtype=np.uint32)
-    some = np.unique(np.linspace(0, n - 1, 2_000).astype(int))
-    far = [np.mean(np.abs(A.indices[A.indptr[i] : A.indptr[i + 1]] // ROWS - i // ROWS) > 0) for i in some]
-    if np.mean(far) <= FAR:
+    some = np.unique(np.linspace(0, n - 1, 2_000).astype(int)) if n > ROWS else order[:0]
+    lengths = A.indptr[some + 1] - A.indptr[some]
+    places = np.arange(lengths.sum()) + np.repeat(A.indptr[some] - np.cumsum(lengths) + lengths, lengths)
+    far = A.indices[places] // ROWS != np.repeat(some, lengths) // ROWS
+    if not len(far) or np.mean(far) <= FAR:
         return order
     from scipy.sparse.csgraph import reverse_cuthill_mckee
 

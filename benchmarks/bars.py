@@ -64,6 +64,10 @@ WORKS: dict[str, Work] = {
         ),
         Work("real", "set-up + solve, real matrices", (against(PYAMG, "pyamg", 1 / 2, 1 / 4),)),
         Work("update", "update + solve for a changed A", (against(f"{PYAMG}, set up anew", "pyamg", 1 / 4, 1 / 10),)),
+        Work(
+            "choice", "petrov.solve with its own choice, set-up + solve",
+            (against("best of petrov's methods, asked for by name", "named", 1.5),),
+        ),
         Work("sizes", "iterations from the smallest grid to the largest", spread=1.2),
         Work("elasticity", "iterations with rigid-body modes, from the smallest mesh to the largest", spread=1.5),
         Work("memory", "peak memory of a large solve"),

@@ -17,7 +17,7 @@ from . import data, memory, petsc, roofline
 from .document import SKIPPED, Row
 from .iteration import PRODUCTS, race_of_iterations, race_of_products
 from .measure import Settings, race
-from .methods import AMG_CAP, METHODS, iterate, nothing, outcome, prepare
+from .methods import AMG_CAP, LARGEST_3D_DIRECT, METHODS, front_door, iterate, nothing, outcome, prepare
 from .peers import PEERS, PYAMG_JACOBI
 from .records import DEFINITE, Limits, Method, Outcome, Problem, System
 from .suites import MATRICES, matrix, model
@@ -90,6 +90,15 @@ GEOMETRIC, AGGREGATION = "GeometricMultigrid", "SmoothedAggregation"
 GRID, ALGEBRAIC = named(GEOMETRIC), named(AGGREGATION)
 PYAMG = known("pyamg SA + cg", "pyamg RS + cg")
 JACOBI = known("petrov cg + Jacobi", "scipy cg + Jacobi")
+NAMED = (
+    Method(
+        "petrov.solve(method='direct')", "named", DEFINITE, nothing, front_door(method="direct"), largest_3d=LARGEST_3D_DIRECT
+    ),
+    *(
+        Method(f"petrov.solve(M='{M}')", "named", DEFINITE, nothing, front_door(method="cg", M=M))
+        for M in ("none", "jacobi", "ic", "fsai", "amg", "gmg")
+    ),
+)
 
 
 def petsc_multigrid(dim: int, quick: bool) -> tuple[Method, ...]:
@@ -197,6 +206,28 @@ def updates(quick: bool) -> list[Contest]:
     ]  # fmt: skip
 
 
+def choices(quick: bool) -> list[Contest]:
+    """What petrov.solve chooses beside everything that it might have chosen, on grids, elements and real matrices."""
+    grids = ((2, 16, 32), (3, 8)) if quick else ((2, 32, 64, 100, 160, 256, 512), (3, 16, 24, 32, 48))
+    meshes = ((2, 16), (3, 8)) if quick else ((2, 64, 120, 240), (3, 16, 24))
+    files = [name for name, kind, always in MATRICES if kind == "spd" and (always or not quick)]
+    systems: dict[str, Callable[[], System]] = {
+        **{f"log-normal {n}^{dim}": grid_system("log-normal", n, dim) for dim, *numbers in grids for n in numbers},
+        **{f"P1 {n}^{dim}": functools.partial(elements, n, dim) for dim, *numbers in meshes for n in numbers},
+        f"elasticity {8 if quick else 40}^2": functools.partial(model, problems.elasticity, 8 if quick else 40, 2, {}),
+        f"elasticity {4 if quick else 10}^3": functools.partial(model, problems.elasticity, 4 if quick else 10, 3, {}),
+        **{
+            name: functools.partial(matrix, name, "spd")
+            for name, kind, always in MATRICES
+            if kind == "spd" and (always or not quick)
+        },
+    }
+    return [
+        contest("choice", name, make, (*known("petrov.solve"), *NAMED), dim=3 if name.endswith("^3") else 2)
+        for name, make in systems.items()
+    ]
+
+
 def sizes(quick: bool) -> list[Contest]:
     table = {2: (32, 64, 128), 3: (8, 16, 32)} if quick else {2: (128, 256, 512, 1024, 2048), 3: (32, 64, 128)}
     return [
@@ -244,7 +275,7 @@ def triads(count: int, settings: Settings) -> list[Row]:
     return [roofline.bandwidth("kernels", count, threaded=threaded, repeat=settings.repeat) for threaded in (False, True)]
 
 
-TABLE = (iterations, structured, unstructured, real, updates, sizes, elasticity, large, kernels)
+TABLE = (iterations, structured, unstructured, real, updates, choices, sizes, elasticity, large, kernels)
 
 
 def contests(only: Sequence[str] | None, quick: bool) -> list[Contest]:

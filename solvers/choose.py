@@ -1,7 +1,8 @@
 """The automatic choice: which method and which preconditioner, in which order to try them, and why.
 
-Costs are estimates in seconds from the number of entries and two numbers of the graph (its largest breadth-first level,
-the size of a separator, and its number of levels, the diameter); the constants were measured on one core.
+Costs are estimates in seconds from the number of entries and two numbers of the graph (its largest breadth-first level, which
+bounds a separator, and its number of levels, the diameter); the constants were measured on two cores. `petrov bench peers --only
+choice` holds every choice against the methods that it passed over.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from .preconditioners import (
 )  # fmt: skip
 from .recognise import Facts
 
-DIRECT_AT_ONCE = 0.05  # seconds below which a factorisation, which cannot fail to converge, is taken without comparing
-MULTIGRID_FROM = 10_000  # rows
+DIRECT_AT_ONCE = 2.5e-3  # seconds below which a factorisation, which cannot fail to converge, is taken without comparing
+SURE = 0.03  # seconds up to which it may take twice as long as an iteration that may fail
+MULTIGRID_FROM = 10_000  # rows: below, milliseconds are to be won, and the compiler takes seconds at its first use
 DENSE_LIMIT = 4_000  # rows up to which a dense matrix is factorised
 DIRECT_LIMIT = 600.0  # estimated seconds beyond which a factorisation is no fallback but a lost afternoon
 
@@ -92,7 +94,7 @@ def sparse_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
     """Everything that suits A, the quickest by estimate first; a factorisation that is quick enough before all."""
     seconds = direct_seconds(facts) * (2.0 if singular else 1.0)  # a null space costs a dense border
     why = f"{shape}: a factorisation (about {seconds:.2g} s) is cheap and sure"
-    cost = 0.0 if seconds <= DIRECT_AT_ONCE and not (facts.grid and facts.n >= MULTIGRID_FROM) else seconds
+    cost = 0.0 if seconds <= DIRECT_AT_ONCE else seconds / 2 if seconds <= SURE else seconds
     # An A that only may be definite is factorised as if it were: the residual tells, and the general form comes next.
     factors = [(cost, Plan("direct", direct_recipe(facts, singular), why))]
     if factors[0][1].M.spd:
@@ -110,10 +112,13 @@ def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[tuple[floa
     """(estimated seconds, plan) of the iterations that A's symmetry and signs allow."""
     plain = 1.5 * facts.depth * (1e-9 * facts.entries + 1e-5) + 1e-3  # steps grow with the diameter of the mesh
     if facts.symmetric and facts.definite == 1:
-        ic = 0.5 * facts.depth * 3e-9 * facts.entries + 1e-3
+        ic = (0.5 if facts.dominant else 0.9) * facts.depth * 3e-9 * facts.entries + 1e-3
+        # A factorisation that needs a shift is that of a matrix on which it is poor: then what comes next is better.
+        unshifted = Plan("cg", IncompleteCholesky(max_shift=0.0), shape)
         tries = [
-            (plain, Plan("cg", Jacobi(), shape)) if singular else (ic, Plan("cg", IncompleteCholesky(), shape)),
-            (10 * plain, Plan("minres", None, "A turned out not to be positive definite")),
+            *([(plain, Plan("cg", Jacobi(), shape))] if singular else [(ic, unshifted)]),
+            (100 * plain, Plan("minres", None, "A turned out not to be positive definite")),
+            *([] if singular else [(50 * plain, Plan("cg", IncompleteCholesky(), f"{shape}: with a shift"))]),
         ]
         if facts.n >= MULTIGRID_FROM:
             tries.append((2.5e-7 * facts.entries + 4e-3, Plan("cg", SmoothedAggregation(), f"{shape}: large, so multigrid")))
@@ -143,6 +148,8 @@ def describe(facts: Facts) -> str:
 
 
 def direct_seconds(facts: Facts) -> float:
-    """Factorising the top separator, a dense block of the graph's width, and a logarithm of passes over the rest."""
-    block = min(7.0 * facts.width**3, 0.1 * facts.n**3)  # fill is never that of a dense matrix
-    return (1.0 if facts.positive else 2.0) * (block + 22.0 * facts.entries * math.log2(facts.n + 2)) / 1e9
+    """Factorising the top separator, a dense block, and a logarithm of passes over the rest. On a grid the largest level is a
+    separator; on a mesh it is several times as large as one, and the mean level about as small as one can be."""
+    separator = facts.width if facts.grid else math.sqrt(facts.width * facts.n / max(facts.depth, 1))
+    block = min(2.5 * separator**3, 0.1 * facts.n**3)  # fill is never that of a dense matrix
+    return (1.0 if facts.positive else 2.0) * (block + 30.0 * facts.entries * math.log2(facts.n + 2)) / 1e9

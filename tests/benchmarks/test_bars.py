@@ -85,5 +85,5 @@ def test_the_bars_are_those_that_were_set():
     assert table == {
         "iteration": (1 / 3, 1 / 6), "permuted": (1 / 2, 1 / 3), "structured-2d": (1 / 15, 1 / 40),
         "structured-3d": (1 / 12, 1 / 30), "unstructured": (1 / 2, 1 / 4), "real": (1 / 2, 1 / 4), "update": (1 / 4, 1 / 10),
-        "kernels": (None, None),
+        "choice": (1.5, None), "kernels": (None, None),
     }  # fmt: skip

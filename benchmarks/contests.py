@@ -216,11 +216,7 @@ def choices(quick: bool) -> list[Contest]:
         **{f"P1 {n}^{dim}": functools.partial(elements, n, dim) for dim, *numbers in meshes for n in numbers},
         f"elasticity {8 if quick else 40}^2": functools.partial(model, problems.elasticity, 8 if quick else 40, 2, {}),
         f"elasticity {4 if quick else 10}^3": functools.partial(model, problems.elasticity, 4 if quick else 10, 3, {}),
-        **{
-            name: functools.partial(matrix, name, "spd")
-            for name, kind, always in MATRICES
-            if kind == "spd" and (always or not quick)
-        },
+        **{name: functools.partial(matrix, name, "spd") for name in files},
     }
     return [
         contest("choice", name, make, (*known("petrov.solve"), *NAMED), dim=3 if name.endswith("^3") else 2)

@@ -96,7 +96,7 @@ class Solver:
             return [Plan("direct", M, "asked for") for M in self.factorisations()]
         if isinstance(self.M, str):
             suited = [plan for plan in plans(self.facts, self.nullspace is not None) if plan.method == self.method]
-            return [replace(suited[0], why="asked for")] if suited else [Plan(self.method, None, "asked for")]
+            return [replace(plan, why="asked for") for plan in suited] or [Plan(self.method, None, "asked for")]
         return [Plan(self.method, self.M, "asked for")]
 
     def factorisations(self) -> list[Any]:
@@ -178,7 +178,7 @@ class Solver:
             tried.append(result)
             if result.status in FINAL:
                 break
-        best = tried[-1] if tried[-1].status in FINAL else min(tried, key=lambda r: float(np.max(r.residual, initial=0.0)))
+        best = tried[-1] if tried[-1].status in FINAL else min(tried[::-1], key=lambda r: float(np.max(r.residual, initial=0.0)))
         story = "; then ".join(
             f"{r.method} ({self.plans[i].why})" + ("" if r.converged else f" ended {r.status.name}") for i, r in enumerate(tried)
         )

@@ -3,9 +3,10 @@
 if not __name__.startswith("petrov."):
     raise ImportError("solvers/ is the package petrov.solvers: install petrov (or put src/ on the path) and import that")
 
-from .krylov import bicgstab, cg, flexible_cg, gmres, lsmr, minres
+from .krylov import bicgstab, cg, flexible_cg, gcrodr, gmres, lsmr, minres
 from .preconditioners import (
     Chebyshev,
+    Deflation,
     GeometricMultigrid,
     IncompleteCholesky,
     IncompleteLU,
@@ -14,13 +15,14 @@ from .preconditioners import (
     SmoothedAggregation,
     SparseInverse,
 )  # fmt: skip
+from .recycling import RecycleSpace
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .solve import solve
 from .solver import Solver
 from .storage import compact
 
 __all__ = [
-    "Chebyshev", "GeometricMultigrid", "IncompleteCholesky", "IncompleteLU", "Jacobi", "Schwarz", "SmoothedAggregation",
-    "SolveError", "SolveInterrupted", "SolveResult", "Solver", "SparseInverse", "Status", "bicgstab", "cg", "compact",
-    "flexible_cg", "gmres", "lsmr", "minres", "solve",
+    "Chebyshev", "Deflation", "GeometricMultigrid", "IncompleteCholesky", "IncompleteLU", "Jacobi", "RecycleSpace", "Schwarz",
+    "SmoothedAggregation", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "SparseInverse", "Status", "bicgstab", "cg",
+    "compact", "flexible_cg", "gcrodr", "gmres", "lsmr", "minres", "solve",
 ]  # fmt: skip

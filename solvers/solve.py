@@ -27,11 +27,11 @@ def solve(
     b : (n,) or (n, k)
         One right-hand side, or k in columns; (n, 1) comes back as (n, 1).
     method : str
-        'auto', 'cg', 'flexible_cg', 'minres', 'gmres', 'bicgstab', 'direct' or 'lsmr' (any shape of A). 'cg' and 'minres'
-        refuse an A that is not symmetric (Hermitian): max|A - A^H| > 1e-12 max|A|.
+        'auto', 'cg', 'flexible_cg', 'minres', 'gmres', 'gcrodr', 'bicgstab', 'direct' or 'lsmr' (any shape of A). 'cg' and
+        'minres' refuse an A that is not symmetric (Hermitian): max|A - A^H| > 1e-12 max|A|.
     M : preconditioner
         'auto', None, an operator M ~ A^-1, a recipe M(A) that makes one, or a name: 'none', 'jacobi', 'chebyshev', 'ic',
-        'ilu', 'amg', 'rs'.
+        'ilu', 'fsai', 'amg', 'gmg', 'rs'.
     x0, rtol, atol, max_iterations, time_limit, callback
         As in `cg`. Converged: ||b - A x||_2 <= max(rtol ||b||_2, atol) per column, recomputed from x in at least double
         precision. rtol=None: 1e-8, 1e-5 in single precision. An rtol below 4 eps of x's type is refused unless atol covers it.

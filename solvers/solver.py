@@ -17,7 +17,7 @@ from .arrays import Space
 from .choose import Factorise, Plan, describe, direct_recipe, named, plans
 from .direct.refinement import direct
 from .eliminate import Restricted, eliminate
-from .krylov import bicgstab, cg, flexible_cg, gmres, minres
+from .krylov import bicgstab, cg, flexible_cg, gcrodr, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
 from .operator import checked, name_of
 from .preconditioners import GeometricMultigrid, IncompleteCholesky, SmoothedAggregation
@@ -29,7 +29,8 @@ from .system import iteration_limit, matrix_in_range, nonfinite, nonnegative, pr
 from .transform import Transform
 
 METHODS: dict[str, Callable[..., SolveResult]] = {
-    "cg": cg, "flexible_cg": flexible_cg, "minres": minres, "gmres": gmres, "bicgstab": bicgstab, "direct": direct,
+    "cg": cg, "flexible_cg": flexible_cg, "minres": minres, "gmres": gmres, "gcrodr": gcrodr, "bicgstab": bicgstab,
+    "direct": direct,
 }  # fmt: skip
 SYMMETRIC_ONLY = ("cg", "flexible_cg", "minres")
 FINAL = {  # outcomes that another method would meet again, or that the user asked for

@@ -3,8 +3,9 @@
 from .bicgstab import bicgstab
 from .cg import cg
 from .flexible_cg import flexible_cg
+from .gcrodr import gcrodr
 from .gmres import gmres
 from .lsmr import lsmr
 from .minres import minres
 
-__all__ = ["bicgstab", "cg", "flexible_cg", "gmres", "lsmr", "minres"]
+__all__ = ["bicgstab", "cg", "flexible_cg", "gcrodr", "gmres", "lsmr", "minres"]

@@ -16,7 +16,8 @@ from ..system import preconditioner
 
 
 def one_by_one(method: Callable[..., SolveResult]) -> Callable[..., SolveResult]:
-    """method(A, b (n,)) extended to b (n, k): the columns are solved in turn and reported in one record."""
+    """method(A, b (n,)) extended to b (n, k): the columns are solved in turn and reported in one record. What one leaves to be
+    recycled is handed to the next."""
 
     @functools.wraps(method)
     def solve(A: Any, b: Any, **keywords: Any) -> SolveResult:
@@ -26,7 +27,11 @@ def one_by_one(method: Callable[..., SolveResult]) -> Callable[..., SolveResult]
         if keywords.get("M") is not None:
             keywords["M"] = preconditioner(keywords["M"], A)
         setup_seconds, x0 = time.perf_counter() - start, keywords.pop("x0", None)
-        columns = [method(A, b[:, j], x0=None if x0 is None else x0[:, j], **keywords) for j in range(b.shape[1])]
+        columns: list[SolveResult] = []
+        for j in range(b.shape[1]):
+            columns.append(method(A, b[:, j], x0=None if x0 is None else x0[:, j], **keywords))
+            if columns[-1].space is not None:
+                keywords["space"] = columns[-1].space
         return merge(columns, arrays.namespace(b), setup_seconds)
 
     return solve
@@ -49,6 +54,7 @@ def merge(columns: list[SolveResult], xp: Any, setup_seconds: float) -> SolveRes
         solve_seconds=sum(result.solve_seconds for result in columns),
         compile_seconds=sum(result.compile_seconds for result in columns),
         statuses=statuses,
+        space=columns[-1].space,
     )
 
 

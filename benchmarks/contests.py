@@ -209,7 +209,7 @@ def updates(quick: bool) -> list[Contest]:
 def choices(quick: bool) -> list[Contest]:
     """What petrov.solve chooses beside everything that it might have chosen, on grids, elements and real matrices."""
     grids = ((2, 16, 32), (3, 8)) if quick else ((2, 32, 64, 100, 160, 256, 512), (3, 16, 24, 32, 48))
-    meshes = ((2, 16), (3, 8)) if quick else ((2, 64, 120, 240), (3, 16, 24))
+    meshes = ((2, 16), (3, 8)) if quick else ((2, 64, 120, 240), (3, 16, 24, 48))
     files = [name for name, kind, always in MATRICES if kind == "spd" and (always or not quick)]
     systems: dict[str, Callable[[], System]] = {
         **{f"log-normal {n}^{dim}": grid_system("log-normal", n, dim) for dim, *numbers in grids for n in numbers},

@@ -26,7 +26,7 @@ from .preconditioners import (
 from .recognise import Facts
 
 DIRECT_AT_ONCE = 2.5e-3  # seconds below which a factorisation, which cannot fail to converge, is taken without comparing
-SURE = 0.03  # seconds up to which it may take twice as long as an iteration that may fail
+SURE = 0.02  # seconds up to which it may take twice as long as an iteration that may fail
 MULTIGRID_FROM = 10_000  # rows: below, milliseconds are to be won, and the compiler takes seconds at its first use
 DENSE_LIMIT = 4_000  # rows up to which a dense matrix is factorised
 DIRECT_LIMIT = 600.0  # estimated seconds beyond which a factorisation is no fallback but a lost afternoon
@@ -112,7 +112,9 @@ def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[tuple[floa
     """(estimated seconds, plan) of the iterations that A's symmetry and signs allow."""
     plain = 1.5 * facts.depth * (1e-9 * facts.entries + 1e-5) + 1e-3  # steps grow with the diameter of the mesh
     if facts.symmetric and facts.definite == 1:
-        ic = (0.5 if facts.dominant else 0.9) * facts.depth * 3e-9 * facts.entries + 1e-3
+        # Iterations by the diameter: a mesh of tetrahedra, whose rows are longer, is crossed in half as many steps.
+        steps = 0.5 if facts.dominant else min(0.13 * facts.entries / facts.n, 2.0)
+        ic = steps * facts.depth * 3e-9 * facts.entries + 1e-3
         # A factorisation that needs a shift is that of a matrix on which it is poor: then what comes next is better.
         unshifted = Plan("cg", IncompleteCholesky(max_shift=0.0), shape)
         tries = [

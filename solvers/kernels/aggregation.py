@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit, prange
 
@@ -30,27 +32,32 @@ def strong_rows(n, indptr, indices, values, threshold, diagonal, strong):
 
 
 @part
-def _filtered(low, high, indptr, indices, values, strong, diagonal, counts, lumped, sums):
+def _filtered(low, high, block, indptr, indices, values, strong, diagonal, counts, lumped, sums):
     indptr, indices, values, strong = borrowed(indptr), borrowed(indices), borrowed(values), borrowed(strong)
     for i in range(low, high):
-        kept, found, size = 0.0, 0, 0.0
+        kept, found, size, squares, node = 0.0, 0, 0.0, 0.0, np.int64(-1)
         for k in range(indptr[i], indptr[i + 1]):
             found += strong[k]
             if not strong[k] or indices[k] == i:
                 kept += values[k]
-            else:
+            elif block == 1:
                 size += abs(values[k])
+            else:
+                other = np.int64(indices[k]) // block
+                if other != node:
+                    size, squares, node = size + math.sqrt(squares), 0.0, other
+                squares += values[k] * values[k]
         lumped[i] = kept if kept > 0.1 * diagonal[i] else diagonal[i]
-        counts[i], sums[i] = found, lumped[i] + size
+        counts[i], sums[i] = found, lumped[i] + size + math.sqrt(squares)
 
 
 @twins
-def filtered(n, indptr, indices, values, strong, diagonal, counts, lumped, sums):
+def filtered(n, block, indptr, indices, values, strong, diagonal, counts, lumped, sums):
     """By row of A_F: its entries, its diagonal (a_ii and the weak entries; a_ii alone where these take nearly all of it), and
-    the sum of the sizes of its entries."""
+    the sum of the sizes of its entries, those of one node taken together by their Euclidean norm."""
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         low = np.int64(chunk) * CHUNK
-        _filtered(low, min(low + CHUNK, n), indptr, indices, values, strong, diagonal, counts, lumped, sums)
+        _filtered(low, min(low + CHUNK, n), block, indptr, indices, values, strong, diagonal, counts, lumped, sums)
 
 
 @njit(**OPTIONS)

@@ -35,7 +35,8 @@ class SmoothedAggregation:
         near_nullspace, else 1.
     strength : float
         i and j are strongly coupled if |a_ij| > strength sqrt(a_ii a_jj); halved from level to level. 0 for block > 1.
-    cycle : 'V', 'W', 'F' or 'K'
+    cycle : 'V', 'W', 'F' or 'K', optional
+        By default V, and W where near_nullspace has several vectors: a V-cycle then needs more iterations on finer meshes.
     coarsest : int
         Unknowns up to which a level is solved by its dense (pseudo-)inverse.
 
@@ -60,13 +61,13 @@ class SmoothedAggregation:
     near_nullspace: Any = None
     block: int | None = None
     strength: float = 0.04
-    cycle: Kind = "V"
+    cycle: Kind | None = None
     coarsest: int = 100
 
     name = "algebraic multigrid"
 
     def __post_init__(self) -> None:
-        if self.cycle not in ("V", "W", "F", "K"):
+        if self.cycle not in (None, "V", "W", "F", "K"):
             raise ValueError(f"cycle must be 'V', 'W', 'F' or 'K'; got {self.cycle!r}")
         if not 0.0 <= self.strength < 1.0:
             raise ValueError(f"strength must be at least 0 and less than 1; got {self.strength!r}")
@@ -86,7 +87,8 @@ class SmoothedAggregation:
         if original.shape[0] % block:
             raise ValueError(f"block = {block} must divide the number of unknowns; A has shape {original.shape}")
         order = ordering(original) if block == 1 else np.arange(original.shape[0], dtype=np.uint32)
-        return hierarchy(self, original, order, B[order], block)
+        cycle = self.cycle or ("V" if B.shape[1] == 1 else "W")
+        return hierarchy(replace(self, cycle=cycle), original, order, B[order], block)
 
 
 def hierarchy(recipe: SmoothedAggregation, original: Any, order: np.ndarray, B: np.ndarray, block: int) -> Hierarchy:
@@ -122,7 +124,7 @@ def assembled(
     recipe: SmoothedAggregation, original: Any, levels: tuple[Any, ...], scale: float, order: np.ndarray, known: list[Aggregation]
 ) -> Hierarchy:
     renew = Renewal(recipe, original.indptr, original.indices, order, known)
-    return compiled(Hierarchy(levels, original.shape, original.dtype, recipe.name, recipe.cycle, scale, renew))
+    return compiled(Hierarchy(levels, original.shape, original.dtype, recipe.name, recipe.cycle or "V", scale, renew))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,12 +17,14 @@ from .preconditioners import (
 )  # fmt: skip
 from .recycling import RecycleSpace
 from .result import SolveError, SolveInterrupted, SolveResult, Status
+from .sequences import Sequence
 from .solve import solve
 from .solver import Solver
 from .storage import compact
 
 __all__ = [
     "Chebyshev", "Deflation", "GeometricMultigrid", "IncompleteCholesky", "IncompleteLU", "Jacobi", "RecycleSpace", "Schwarz",
+    "Sequence",
     "SmoothedAggregation", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "SparseInverse", "Status", "bicgstab", "cg",
     "compact", "flexible_cg", "gcrodr", "gmres", "lsmr", "minres", "solve",
 ]  # fmt: skip

@@ -72,8 +72,9 @@ def named(M: str) -> Any:
     return PRECONDITIONERS[M]()
 
 
-def plans(facts: Facts, singular: bool) -> list[Plan]:
-    """What to try for A when the user leaves both method and M open, best first; `singular`: a null space was given."""
+def plans(facts: Facts, singular: bool, uses: int = 1) -> list[Plan]:
+    """What to try for A when the user leaves both method and M open, best first; `singular`: a null space was given; `uses`:
+    right-hand sides to come, over which a set-up pays."""
     shape = describe(facts)
     if facts.form == "operator":
         if facts.symmetric:
@@ -87,19 +88,22 @@ def plans(facts: Facts, singular: bool) -> list[Plan]:
         iterative = [Plan("cg", Jacobi(), shape)] if facts.positive else [Plan("gmres", None, shape)]
         factor = Plan("direct", Factorise(), f"{shape}: a factorisation is cheap and sure")
         return [factor] if facts.n <= DENSE_LIMIT else [*iterative, factor]
-    return sparse_plans(facts, shape, singular)
+    return sparse_plans(facts, shape, singular, uses)
 
 
-def sparse_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
+def sparse_plans(facts: Facts, shape: str, singular: bool, uses: int = 1) -> list[Plan]:
     """Everything that suits A, the quickest by estimate first; a factorisation that is quick enough before all."""
-    seconds = direct_seconds(facts) * (2.0 if singular else 1.0)  # a null space costs a dense border
+    border = 2.0 if singular else 1.0  # a null space costs a dense border
+    seconds, again = border * direct_seconds(facts), border * direct_again(facts)
     why = f"{shape}: a factorisation (about {seconds:.2g} s) is cheap and sure"
     cost = 0.0 if seconds <= DIRECT_AT_ONCE else seconds / 2 if seconds <= SURE else seconds
+    cost += (uses - 1) * again
     # An A that only may be definite is factorised as if it were: the residual tells, and the general form comes next.
     factors = [(cost, Plan("direct", direct_recipe(facts, singular), why))]
     if factors[0][1].M.spd:
         factors.append((cost + seconds, Plan("direct", Factorise(), "with pivoting")))
-    tries = [*iterative_plans(facts, shape, singular), *(factors if seconds <= DIRECT_LIMIT else [])]
+    iterations = [(once + (uses - 1) * more, plan) for once, more, plan in iterative_plans(facts, shape, singular)]
+    tries = [*iterations, *(factors if seconds <= DIRECT_LIMIT else [])]
     return [plan for _, plan in sorted(tries, key=lambda pair: pair[0])]
 
 
@@ -108,34 +112,35 @@ def direct_recipe(facts: Facts, singular: bool = False) -> Factorise:
     return Factorise(True if facts.form == "sparse" and facts.positive and not singular else None)
 
 
-def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[tuple[float, Plan]]:
-    """(estimated seconds, plan) of the iterations that A's symmetry and signs allow."""
+def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[tuple[float, float, Plan]]:
+    """(seconds of set-up and solve, seconds of another solve, plan) of the iterations that A's symmetry and signs allow."""
     plain = 1.5 * facts.depth * (1e-9 * facts.entries + 1e-5) + 1e-3  # steps grow with the diameter of the mesh
     if facts.symmetric and facts.definite == 1:
         # Iterations by the diameter: a mesh of tetrahedra, whose rows are longer, is crossed in half as many steps.
         steps = 0.5 if facts.dominant else min(0.13 * facts.entries / facts.n, 2.0)
-        ic = steps * facts.depth * 3e-9 * facts.entries + 1e-3
+        ic = steps * facts.depth * 3e-9 * facts.entries
         # A factorisation that needs a shift is that of a matrix on which it is poor: then what comes next is better.
         unshifted = Plan("cg", IncompleteCholesky(max_shift=0.0), shape)
         tries = [
-            *([(plain, Plan("cg", Jacobi(), shape))] if singular else [(ic, unshifted)]),
-            (100 * plain, Plan("minres", None, "A turned out not to be positive definite")),
-            *([] if singular else [(50 * plain, Plan("cg", IncompleteCholesky(), f"{shape}: with a shift"))]),
+            *([(plain, plain, Plan("cg", Jacobi(), shape))] if singular else [(ic + 1e-3, 0.8 * ic + 2e-4, unshifted)]),
+            (100 * plain, 100 * plain, Plan("minres", None, "A turned out not to be positive definite")),
+            *([] if singular else [(50 * plain, 50 * plain, Plan("cg", IncompleteCholesky(), f"{shape}: with a shift"))]),
         ]
         if facts.n >= MULTIGRID_FROM:
-            tries.append((2.5e-7 * facts.entries + 4e-3, Plan("cg", SmoothedAggregation(), f"{shape}: large, so multigrid")))
+            amg = Plan("cg", SmoothedAggregation(), f"{shape}: large, so multigrid")
+            tries.append((2.5e-7 * facts.entries + 4e-3, 1.3e-7 * facts.entries + 1e-3, amg))
         if facts.n >= MULTIGRID_FROM and facts.grid is not None:
             why = f"{shape}: the matrix of a {facts.grid} grid"
-            tries.append((2e-8 * facts.entries + 2e-3, Plan("cg", GeometricMultigrid(), why)))
+            tries.append((2e-8 * facts.entries + 2e-3, 2e-8 * facts.entries + 1e-3, Plan("cg", GeometricMultigrid(), why)))
         return tries
     if facts.symmetric:
-        return [(10 * plain, Plan("minres", None, f"{shape}: quicker than a factorisation"))]
+        return [(10 * plain, 10 * plain, Plan("minres", None, f"{shape}: quicker than a factorisation"))]
     if singular:
-        return [(20 * plain, Plan("gmres", None, shape))]
+        return [(20 * plain, 20 * plain, Plan("gmres", None, shape))]
     ilu = 30 * plain
     return [
-        (ilu, Plan("gmres", IncompleteLU(), f"{shape}: quicker than a factorisation")),
-        (2 * ilu, Plan("bicgstab", IncompleteLU(), "gmres failed")),
+        (ilu, 0.8 * ilu, Plan("gmres", IncompleteLU(), f"{shape}: quicker than a factorisation")),
+        (2 * ilu, 1.6 * ilu, Plan("bicgstab", IncompleteLU(), "gmres failed")),
     ]
 
 
@@ -149,9 +154,18 @@ def describe(facts: Facts) -> str:
     return ", ".join(parts)
 
 
+def separator(facts: Facts) -> float:
+    """Unknowns of the top separator. On a grid the largest level of a breadth-first search is one; on a mesh it is several times
+    as large as one, and the mean level about as small as one can be."""
+    return facts.width if facts.grid else math.sqrt(facts.width * facts.n / max(facts.depth, 1))
+
+
 def direct_seconds(facts: Facts) -> float:
-    """Factorising the top separator, a dense block, and a logarithm of passes over the rest. On a grid the largest level is a
-    separator; on a mesh it is several times as large as one, and the mean level about as small as one can be."""
-    separator = facts.width if facts.grid else math.sqrt(facts.width * facts.n / max(facts.depth, 1))
-    block = min(2.5 * separator**3, 0.1 * facts.n**3)  # fill is never that of a dense matrix
+    """Factorising the top separator, a dense block, and a logarithm of passes over the rest."""
+    block = min(2.5 * separator(facts) ** 3, 0.1 * facts.n**3)  # fill is never that of a dense matrix
     return (1.0 if facts.positive else 2.0) * (block + 30.0 * facts.entries * math.log2(facts.n + 2)) / 1e9
+
+
+def direct_again(facts: Facts) -> float:
+    """A solve with the factors at hand: the dense block of the top separator, and the entries of the rest."""
+    return 2.5e-8 * facts.entries + 1.5e-8 * separator(facts) ** 2 + 2e-4

@@ -14,7 +14,7 @@ from .preconditioners.multigrid.tensor_grid import TensorGrid, tensor_grid
 from .storage import Stored
 from .storage.csr import unsigned
 
-COMPILED_FROM = 20_000  # rows from which the compiled passes are worth loading
+COMPILED_FROM = 10_000  # rows from which the compiled passes are worth loading
 SYMMETRIC = 1e-12  # max |A - A^H| / max |A| up to which a difference counts as rounding of an assembly
 
 

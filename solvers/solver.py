@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +13,15 @@ import numpy as np
 from . import arrays
 from .arrays import Space
 from .choose import Factorise, Plan, describe, direct_recipe, named, plans
+from .compiling import Compiling, compiler_seconds
 from .direct.refinement import direct
 from .eliminate import Restricted, eliminate
 from .krylov import bicgstab, cg, flexible_cg, gcrodr, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
 from .operator import checked, name_of
-from .preconditioners import GeometricMultigrid, IncompleteCholesky, SmoothedAggregation
+from .preconditioners import Deflation
 from .recognise import Facts, recognise
+from .recycling import RecycleSpace
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
 from .storage import Stored, compact
@@ -41,7 +41,8 @@ FINAL = {  # outcomes that another method would meet again, or that the user ask
 class Solver:
     """A x = b for many b: A is looked at once, a preconditioner or factorisation set up once, when first needed.
 
-    Parameters are those of `petrov.solve` that concern A. `solve(b, ...)` takes the others.
+    Parameters are those of `petrov.solve` that concern A; `uses`: how many right-hand sides are to come, over which a dearer
+    set-up pays. `solve(b, ...)` takes the others.
 
     >>> import numpy as np, petrov
     >>> S = petrov.Solver(np.diag([1.0, 2.0]))
@@ -51,7 +52,7 @@ class Solver:
 
     def __init__(
         self, A: Any, *, method: str = "auto", M: Any = "auto", nullspace: Any = None, near_nullspace: Any = None,
-        seed: int = 20_231_109,
+        seed: int = 20_231_109, uses: int = 1,
     ):  # fmt: skip
         if method != "auto" and method not in METHODS:
             raise ValueError(f"method must be one of auto, {', '.join(METHODS)}, lsmr; got {method!r}")
@@ -59,17 +60,68 @@ class Solver:
         self.arguments = (nullspace, near_nullspace)
         self.plans: list[Plan] = []
         self.ready: dict[int, Any] = {}
-        self.update(A)
+        self.former: dict[type, Any] = {}
+        self.answered: int | None = None  # which of the plans answered last
+        self.favourite: tuple[str, type] | None = None  # method and recipe of a plan that answered where others had failed
+        self.wary = False  # what was set up for another matrix took gmres, though A and M looked definite
+        self.update(A, uses=uses)
 
-    def update(self, A: Any) -> Solver:
-        """Go on with another A; a hierarchy set up for one of the same pattern is brought up to date. Returns self."""
+    def update(self, A: Any, *, uses: int = 1, adapt: Callable[[Any], Any] | None = None) -> Solver:
+        """Go on with another A; a hierarchy set up for one of the same pattern is brought up to date. Returns self.
+
+        uses: right-hand sides to come with this A, over which a dearer set-up pays. adapt: nothing is set up: adapt(M) of the
+        preconditioner or factorisation M that answered last serves this A as a preconditioner; `lambda M: M` where A has hardly
+        changed. ValueError if nothing has answered yet, or A has another size.
+        """
         start = time.perf_counter()
+        kept = None if adapt is None else self.kept(adapt)
+        self.former |= {
+            type(self.plans[index].M): M for index, M in self.ready.items()
+            if hasattr(M, "update") and not hasattr(self.plans[index].M, "shape")
+        }  # fmt: skip
+        self.look(A)
+        self.ready, self.uses = {}, uses
+        if self.defect is None and kept is None:
+            self.plans = self.liked(self.make_plans(uses))
+        elif self.defect is None and kept is not None:
+            if tuple(kept.shape) != tuple(self.A.shape):
+                raise ValueError(f"adapt serves an A of the last one's size; got {self.A.shape} unknowns, M has {kept.shape}")
+            self.ready = {0: kept, 1: kept}
+            methods = ["gmres"] if self.wary else dict.fromkeys([self.method_for(kept), "gmres"])
+            self.plans = [Plan(method, kept, "the set-up of an earlier matrix") for method in methods]
+        self.look_seconds = time.perf_counter() - start
+        return self
+
+    def expect(self, uses: int) -> None:
+        """So many more right-hand sides are to come with this A: choose again if another plan now is cheaper by estimate."""
+        if uses <= self.uses or self.defect is not None:
+            return  # the choice was made for as many
+        self.uses, plans = uses, self.liked(self.make_plans(uses))
+        if plans and self.answered is not None and kind_of(plans[0]) != kind_of(self.plans[self.answered]):
+            self.plans, self.ready, self.answered = plans, {}, None
+
+    def kept(self, adapt: Callable[[Any], Any]) -> Any:
+        if self.answerer is None:
+            raise ValueError("adapt needs a solve with the last A, whose preconditioner it takes over; leave it out")
+        return adapt(self.answerer)
+
+    @property
+    def answerer(self) -> Any:
+        """The preconditioner or factors that answered last; None if nothing has, or there were none."""
+        return None if self.answered is None else self.ready.get(self.answered)
+
+    def liked(self, plans: list[Plan]) -> list[Plan]:
+        """The plans, first the favourite."""
+        return sorted(plans, key=lambda plan: self.favourite is not None and kind_of(plan) != self.favourite)
+
+    def look(self, A: Any) -> None:
+        """Recognise A and reduce it to the matrix that is solved with."""
         self.original = compact(arrays.detach(np.asarray(A) if arrays.is_numpy_matrix(A) else A))
         checked(self.original)
         self.defect, _, _ = matrix_in_range(self.original)
         if self.defect is not None:
-            self.facts, self.plans, self.look_seconds = Facts(A.shape[0], "unknown", "float64"), [], time.perf_counter() - start
-            return self
+            self.facts, self.plans = Facts(A.shape[0], "unknown", "float64"), []
+            return
         nullspace, self.near_nullspace = self.arguments
         elimination = None if nullspace is not None else eliminate(self.original)
         inner, sign = self.original if elimination is None else elimination.interior, 1.0
@@ -80,23 +132,17 @@ class Solver:
         self.nullspace: Nullspace | None = None if nullspace is None else basis(nullspace, inner, self.facts.symmetric)
         self.transform = Transform(self.original, elimination, self.nullspace, sign)
         self.A = inner
-        # What was set up for the last A and can be brought up to date, by the type of its recipe.
-        self.former = {type(self.plans[index].M): M for index, M in self.ready.items() if hasattr(M, "update")}
-        self.ready = {}
-        self.plans = self.make_plans()
-        self.look_seconds = time.perf_counter() - start
-        return self
 
-    def make_plans(self) -> list[Plan]:
+    def make_plans(self, uses: int = 1) -> list[Plan]:
         """The user's wish where there is one, else the automatic choice."""
         if self.method == "auto" and isinstance(self.M, str):
-            return plans(self.facts, self.nullspace is not None)
+            return plans(self.facts, self.nullspace is not None, uses)
         if self.method == "auto":
             return [Plan(self.method_for(self.M), self.M, f"{describe(self.facts)}; M was given")]
         if self.method == "direct":
             return [Plan("direct", M, "asked for") for M in self.factorisations()]
         if isinstance(self.M, str):
-            suited = [plan for plan in plans(self.facts, self.nullspace is not None) if plan.method == self.method]
+            suited = [plan for plan in plans(self.facts, self.nullspace is not None, uses) if plan.method == self.method]
             return [replace(plan, why="asked for") for plan in suited] or [Plan(self.method, None, "asked for")]
         return [Plan(self.method, self.M, "asked for")]
 
@@ -119,7 +165,11 @@ class Solver:
         return "cg" if getattr(applied, "linear", True) and getattr(applied, "spd", None) else "flexible_cg"
 
     def solve(self, b: Any, *, raise_on_failure: bool = True, **keywords: Any) -> SolveResult:
-        """x for one b (n,) or (n, k); keywords and outcome as in `petrov.solve`. Set-up is counted in the first call only."""
+        """x for one b (n,) or (n, k); keywords and outcome as in `petrov.solve`. Set-up is counted in the first call only.
+
+        recycle=k: cg and gmres (as gcrodr) leave k slow directions in result.space; space=: the directions that an earlier solve
+        left, of this A or another of its size, which cg adds to its preconditioner and gcrodr begins with.
+        """
         result = self.run(b, **keywords)
         if result.status in (Status.CONVERGED, Status.STOPPED) or not raise_on_failure:
             return result
@@ -177,6 +227,12 @@ class Solver:
         for index, plan in enumerate(self.plans):
             result = self.attempt(index, plan, b, **keywords)
             tried.append(result)
+            if result.converged:
+                self.answered = index
+                if hasattr(plan.M, "shape"):
+                    self.wary |= index > 0
+                elif index:
+                    self.favourite = kind_of(plan)
             if result.status in FINAL:
                 break
         best = tried[-1] if tried[-1].status in FINAL else min(tried[::-1], key=lambda r: float(np.max(r.residual, initial=0.0)))
@@ -209,11 +265,9 @@ class Solver:
         if within < setup:  # what was compiled within this very set-up
             compiled, setup = compiled + within, setup - within
         A = self.A if self.nullspace is None else Projected(self.A, self.nullspace)
-        keywords = {**keywords, "M": M}
-        if plan.method == "direct":
-            keywords["max_iterations"] = None  # of corrections, not of iterations
+        method, keywords = recycling(plan.method, A, M, **keywords)
         with Compiling() as clock:
-            result = METHODS[plan.method](A, b, **keywords)
+            result = METHODS[method](A, b, **keywords)
         late = max(0.0, min(clock.done - result.compile_seconds, result.solve_seconds))  # by M, when it was first applied
         return replace(
             result, setup_seconds=setup, solve_seconds=result.solve_seconds - late,
@@ -239,7 +293,7 @@ class Solver:
 
     def renewed(self, M: Any) -> Any:
         """The preconditioner of the last A brought up to date; None if there is none, or the pattern has changed."""
-        former = self.former.pop(type(M), None)
+        former = None if hasattr(M, "shape") else self.former.pop(type(M), None)
         if former is None or tuple(former.shape) != tuple(self.A.shape):
             return None
         try:
@@ -254,35 +308,24 @@ class Solver:
         return f"Solver {self.original.shape[0]} x {self.original.shape[1]}: {first.method} + {name_of(first.M)} ({first.why})"
 
 
-class Compiling:
-    """The seconds that numba spends compiling while this is open, in any thread; none before it is loaded."""
-
-    def __init__(self) -> None:
-        self.done = 0.0
-        self.timer: Any = None
-
-    def __enter__(self) -> Compiling:
-        if "numba" in sys.modules:
-            event = importlib.import_module("numba.core.event")
-            self.timer = event.install_timer("numba:compile", self.add)
-            self.timer.__enter__()
-        return self
-
-    def add(self, seconds: float) -> None:
-        self.done += seconds
-
-    def __exit__(self, *failure: object) -> None:
-        if self.timer is not None:
-            self.timer.__exit__(*failure)
+def kind_of(plan: Plan) -> tuple[str, type]:
+    """What two plans for different matrices have in common."""
+    return plan.method, type(plan.M)
 
 
-def compiler_seconds(M: Any) -> float:
-    """The seconds it took to load the compiler, if M is the first thing of this process to need it."""
-    if not isinstance(M, (IncompleteCholesky, GeometricMultigrid, SmoothedAggregation)) or "numba" in sys.modules:
-        return 0.0
-    start = time.perf_counter()
-    importlib.import_module("numba")
-    return time.perf_counter() - start
+def recycling(
+    method: str, A: Any, M: Any, *, recycle: int = 0, space: RecycleSpace | None = None, **keywords: Any
+) -> tuple[str, dict[str, Any]]:
+    """The method and its keywords: what a solve takes from the ones before it and leaves for the next, where the method can."""
+    if method == "direct":
+        keywords["max_iterations"] = None  # of corrections, not of iterations
+    elif method == "cg" and (recycle or space is not None):
+        M, keywords["recycle"] = M if space is None else Deflation(space, M)(A), recycle
+    elif method in ("gmres", "gcrodr") and (recycle or space is not None):
+        method, keywords["space"] = "gcrodr", space
+        if recycle:
+            keywords["recycle"] = recycle
+    return method, {**keywords, "M": M}
 
 
 def reachable(rtol: float | None, atol: float, b: Any, space: Any) -> None:

@@ -31,9 +31,12 @@ LAYERS = {
     **dict.fromkeys(["result", "system"], 3),
     **dict.fromkeys(["stopping", "certify", "report"], 4),
     **dict.fromkeys(["krylov", "preconditioners", "direct", "external", "recycling"], 5),
-    **dict.fromkeys(["solve", "solver", "recognise", "choose", "eliminate", "nullspace", "transform", "matrix_files"], 6),
+    **dict.fromkeys(
+        ["solve", "solver", "recognise", "choose", "eliminate", "nullspace", "transform", "matrix_files", "compiling"], 6
+    ),
+    "sequences": 7,
     "external.skfem": 6,  # hands the front door to another library
-    "__init__": 7,
+    "__init__": 8,
 }
 LEAF = "problems"  # knows arrays alone, and nothing of solvers/ knows it
 
@@ -48,7 +51,7 @@ LATE |= {"markupsafe", "threadpoolctl", "torch_geometric"}
 # Compiled code, which loads its compiler, is loaded when first needed.
 COMPILED = [
     "aggregation", "block", "borrow", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_tail", "inverse", "relaxation",
-    "sell", "sparse_product", "threads", "triangular",
+    "scaling", "sell", "sparse_product", "threads", "triangular",
 ]  # fmt: skip
 LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED}
 

@@ -18,9 +18,9 @@ if importlib.util.find_spec("petrov.solvers") is None and (_root / "solvers" / "
     __path__.append(str(_root))
 
 if TYPE_CHECKING:
-    from .solvers import SolveError, SolveInterrupted, Solver, SolveResult, Status, solve
+    from .solvers import Sequence, SolveError, SolveInterrupted, Solver, SolveResult, Status, solve
 
-__all__ = ["SolveError", "SolveInterrupted", "SolveResult", "Solver", "Status", "__version__", "solve", "solvers"]
+__all__ = ["Sequence", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "Status", "__version__", "solve", "solvers"]
 
 
 def __getattr__(name: str) -> Any:

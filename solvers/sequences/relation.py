@@ -1,0 +1,187 @@
+"""How one matrix is related to another: equal, or up to a scaling of rows and columns, or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import arrays
+
+EXACT = 1e-13  # of the largest entry of a column: deviations up to it are the rounding of products
+NEAR = 1.0  # a deviation beyond which one matrix tells nothing of another
+SAMPLED = 500  # entries that are looked at first
+COMPILED_FROM = 5_000  # rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relation:
+    """A ~ diag(left) R diag(right), a factor of None being ones; deviation: the largest of an entry, by the one that its
+    column is scaled by; of a sample of entries where it is not rounding. symmetric: left is right, which keeps A's symmetry."""
+
+    left: np.ndarray | None
+    right: np.ndarray | None
+    deviation: float
+    kind: str
+
+    @property
+    def same(self) -> bool:
+        return self.kind == "the same" and self.deviation == 0.0
+
+    @property
+    def plain(self) -> bool:
+        """Not scaled."""
+        return self.left is None and self.right is None
+
+    @property
+    def exact(self) -> bool:
+        return self.deviation <= EXACT
+
+    @property
+    def symmetric(self) -> bool:
+        return self.left is self.right
+
+    def inverse(self, M: Any) -> Any:
+        """The inverse of A from M ~ R^-1."""
+        return M if self.plain else Rescaled(M, self)
+
+
+SAME = Relation(None, None, 0.0, "the same")
+
+
+class Reference:
+    """A matrix that others are held against; what is stored is kept as a copy, for callers who change theirs in place."""
+
+    def __init__(self, A: Any, former: Reference | None = None) -> None:
+        """`former` lends its pattern where A has the same."""
+        self.A, self.csr = A, entries(A)
+        self.largest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # places by column and row, row of every entry
+        if self.csr is None:
+            return
+        if former is not None and former.csr is not None and same_pattern(self.csr, former.csr):
+            pattern, self.largest = (former.csr.indices, former.csr.indptr), former.largest
+            if self.largest is not None and not self.csr.data[self.largest[0]].all():
+                self.largest = None
+            self.csr = type(self.csr)((self.csr.data.copy(), *pattern), shape=self.csr.shape)
+        else:
+            self.csr = self.csr.copy()
+
+    def relation(self, A: Any) -> Relation | None:
+        """How A is related to this one; None if it is not, or that cannot be told."""
+        other = entries(A)
+        if other is None or self.csr is None:
+            if isinstance(A, np.ndarray) and isinstance(self.A, np.ndarray):
+                return SAME if A.shape == self.A.shape and np.array_equal(A, self.A) else None
+            return SAME if A is self.A and not isinstance(A, np.ndarray) else None
+        mine = self.csr
+        if other.dtype != mine.dtype or not same_pattern(other, mine):
+            return None
+        return SAME if np.array_equal(other.data, mine.data) else self.scaling(other.data)
+
+    def scaling(self, values: np.ndarray) -> Relation | None:
+        """The scaling that a sample of the entries favours, held against all of them."""
+        mine = self.csr
+        if mine is None or mine.nnz == 0 or mine.shape[0] != mine.shape[1] or values.dtype.kind == "c":
+            return None
+        if self.largest is None:
+            self.largest = places(mine)
+        column, row, _ = self.largest
+        with np.errstate(all="ignore"):
+            down, across = (values[place] / mine.data[place] for place in (column, row))
+            diagonal = np.sqrt(down) if (down > 0).all() else None
+        candidates = [(None, None, "A0"), (None, down, "A0 diag(d)"), (across, None, "diag(d) A0")]
+        if diagonal is not None:
+            candidates.insert(1, (diagonal, diagonal, "diag(d) A0 diag(d)"))
+        some = np.unique(np.linspace(0, mine.nnz - 1, SAMPLED).astype(np.int64))
+        tried = [self.deviation(values, left, right, some) for left, right, _ in candidates]
+        best = int(np.argmin(np.nan_to_num(tried, nan=np.inf)))
+        if not tried[best] < NEAR:
+            return None
+        left, right, kind = candidates[best]
+        found = float(tried[best])
+        if found <= EXACT:  # a sample proves nothing
+            found = self.whole(values, left, right)
+        return Relation(left, right, found, kind) if found < NEAR else None
+
+    def whole(self, values: np.ndarray, left: Any, right: Any) -> float:
+        """The deviation over all entries; compiled where that is worth loading the compiler."""
+        mine = self.csr
+        if mine is None or self.largest is None or mine.shape[0] < COMPILED_FROM:
+            return self.deviation(values, left, right, slice(None))
+        from ..kernels import scaling as kernels
+
+        ones = np.ones(mine.shape[0]) if left is None or right is None else left
+        arrays = mine.indptr, mine.indices, mine.data, values, ones if left is None else left, ones if right is None else right
+        return float(kernels.deviation(mine.shape[0], *arrays, mine.data[self.largest[0]]).max(initial=0.0))
+
+    def deviation(self, values: np.ndarray, left: Any, right: Any, some: Any) -> float:
+        """max |a_ij - l_i r_ij d_j| by the largest entry of the scaled column, over some of the entries."""
+        assert self.csr is not None and self.largest is not None
+        rows, columns, known = self.largest[2][some], self.csr.indices[some], self.csr.data[some]
+        factor = np.ones(len(rows)) if left is None else left[rows]
+        with np.errstate(all="ignore"):
+            factor = factor if right is None else factor * right[columns]
+            off = np.abs(values[some] - known * factor) / np.abs(self.csr.data[self.largest[0][columns]] * factor)
+        return float(np.max(off)) if np.isfinite(off).all() else np.inf
+
+
+def entries(A: Any) -> Any:
+    """A as CSR with entries in place, None if they are not stored so; nothing is copied from a CSR matrix."""
+    original = getattr(A, "original", A)
+    on_host = arrays.sparse(original) and type(original).__module__.startswith("scipy.")
+    return original.tocsr() if on_host else None
+
+
+def same_pattern(A: Any, B: Any) -> bool:
+    return (
+        A.shape == B.shape and A.nnz == B.nnz and np.array_equal(A.indptr, B.indptr) and np.array_equal(A.indices, B.indices)
+    )  # fmt: skip
+
+
+def places(A: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where an entry stands by which a column can be scaled, and a row, and the row of every entry: on the diagonal where that is
+    full, else the largest."""
+    n = A.shape[0]
+    rows = np.repeat(np.arange(n), np.diff(A.indptr))
+    diagonal = np.flatnonzero((rows == A.indices) & (A.data != 0))
+    if len(diagonal) == n and np.array_equal(rows[diagonal], np.arange(n)):
+        return diagonal, diagonal, rows
+    order = np.argsort(np.abs(A.data), kind="stable")
+    column, row = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    column[A.indices[order]], row[rows[order]] = order, order
+    return column, row, rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rescaled:
+    """diag(right)^-1 M diag(left)^-1: the inverse of diag(left) R diag(right) from M ~ R^-1."""
+
+    M: Any
+    relation: Relation
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return tuple(self.M.shape)
+
+    @property
+    def dtype(self) -> Any:
+        return self.M.dtype
+
+    @property
+    def linear(self) -> bool:
+        return getattr(self.M, "linear", True)
+
+    @property
+    def spd(self) -> bool | None:
+        return getattr(self.M, "spd", None) if self.relation.symmetric else None
+
+    @property
+    def name(self) -> str:
+        return f"{getattr(self.M, 'name', 'M')}, rescaled"
+
+    def __matmul__(self, r: Any) -> Any:
+        shape = (-1,) + (1,) * (r.ndim - 1)
+        left, right = self.relation.left, self.relation.right
+        z = self.M @ (r if left is None else r / left.reshape(shape))
+        return z if right is None else z / right.reshape(shape)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 FADING = 0.3  # the weight of the last system in a mean
 PATIENCE = 8  # systems before a way that has lost is tried again; doubled every time it loses
+LONGEST = 64  # systems that a way rests at most
 TOO_LONG = 1.2  # times the cheapest way's seconds, after which a trial is given up
 
 
@@ -25,7 +26,7 @@ class Way:
 
     def lost(self) -> None:
         """It cost more than another way: let it rest."""
-        self.rests, self.patience = self.patience, 2 * self.patience
+        self.rests, self.patience = self.patience, min(2 * self.patience, LONGEST)
 
 
 class Costs:
@@ -44,6 +45,7 @@ class Costs:
             if way.rests:
                 way.rests -= 1
                 if not way.rests:
+                    way.seconds = None  # that was long ago
                     return name
             elif way.seconds is None and self.way(names[0]).taken > 1:
                 return name

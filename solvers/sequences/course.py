@@ -205,6 +205,9 @@ class Course:
             )  # fmt: skip
         else:
             self.solver.update(A, uses=uses)
+        space = keywords.get("space")
+        if space is not None and space.basis.shape[1] != self.solver.A.shape[0]:
+            keywords["space"] = None
         result = self.run(b, x0=None if self.solver.plans and self.solver.plans[0].method == "direct" else x0, **keywords)
         self.held = self.origin = Reference(A, self.held)
         self.M = self.solver.answerer if result.converged else None

@@ -95,7 +95,7 @@ class Batch:
 def pair(system: Any, index: int) -> tuple[Any, Any]:
     """(A, b), or a TypeError that says which system is none."""
     if not isinstance(system, (tuple, list)) or len(system) != 2:
-        kind = f"{type(system).__name__} of {len(system)}" if hasattr(system, "__len__") else type(system).__name__
+        kind = f"{type(system).__name__} of {len(system)}" if isinstance(system, (tuple, list)) else type(system).__name__
         raise TypeError(f"every system must be a pair (A, b); system {index} is a {kind}")
     return system[0], system[1]
 

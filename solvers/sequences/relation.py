@@ -11,6 +11,7 @@ from .. import arrays
 
 EXACT = 1e-13  # of the largest entry of a column: deviations up to it are the rounding of products
 NEAR = 1.0  # a deviation beyond which one matrix tells nothing of another
+SKEW = 10.0  # times a smaller deviation that a scaling of rows or columns alone must have
 SAMPLED = 500  # entries that are looked at first
 COMPILED_FROM = 5_000  # rows
 
@@ -95,6 +96,8 @@ class Reference:
             candidates.insert(1, (diagonal, diagonal, "diag(d) A0 diag(d)"))
         some = np.unique(np.linspace(0, mine.nnz - 1, SAMPLED).astype(np.int64))
         tried = [self.deviation(values, left, right, some) for left, right, _ in candidates]
+        # A scaling that breaks the symmetry of A has to be worth it.
+        tried = [off if left is right else SKEW * off for off, (left, right, _) in zip(tried, candidates, strict=True)]
         best = int(np.argmin(np.nan_to_num(tried, nan=np.inf)))
         if not tried[best] < NEAR:
             return None

@@ -35,6 +35,7 @@ LAYERS = {
         ["solve", "solver", "recognise", "choose", "eliminate", "nullspace", "transform", "matrix_files", "compiling"], 6
     ),
     "sequences": 7,
+    "dataset": 7,
     "external.skfem": 6,  # hands the front door to another library
     "__init__": 8,
 }
@@ -46,7 +47,7 @@ PARTS = {"solvers": 0, "rom": 1, "learned": 1, "benchmarks": FRONT}
 
 # Imported inside the function that needs them: optional, or slow to load.
 HEAVY = {"cupy", "matplotlib", "mpi4py", "numba", "petsc4py", "pyamg", "rich", "torch"}
-LATE = HEAVY | {"array_api_compat", "cupyx", "jinja2", "meshio", "pymor", "safetensors", "scipy", "skfem", "sksparse"}
+LATE = HEAVY | {"array_api_compat", "cupyx", "fcntl", "jinja2", "meshio", "pymor", "safetensors", "scipy", "skfem", "sksparse"}
 LATE |= {"markupsafe", "threadpoolctl", "torch_geometric"}
 # Compiled code, which loads its compiler, is loaded when first needed.
 COMPILED = [

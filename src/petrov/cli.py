@@ -1,4 +1,4 @@
-"""The command line: `petrov solve | bench | doctor`. Results go to stdout, messages to stderr.
+"""The command line: `petrov solve | generate | bench | doctor`. Results go to stdout, messages to stderr.
 
 Exit codes: 0 solved, 1 not solved, 2 bad input, 130 interrupted. What a command needs is loaded when it runs, so that
 `petrov --help` loads no solver.
@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"petrov {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     add_solve(commands.add_parser("solve", help="solve A x = b from files", epilog=EPILOG))
+    add_generate(commands.add_parser("generate", help="training data for operator learning", epilog=EPILOG))
     add_bench(commands.add_parser("bench", help="run a suite, or compare two runs"))
     doctor = commands.add_parser("doctor", help="what is installed, what works, what is missing")
     doctor.set_defaults(run=lambda arguments: part(".benchmarks.doctor").main())
@@ -82,6 +83,22 @@ def add_solve(command: argparse.ArgumentParser) -> None:
     add("--time-limit", type=float, metavar="SECONDS")
     add("--out", type=Path, metavar="x.npy", help="write x here; if it did not converge, the best x so far")
     add("--report", type=Path, metavar="r.html", help='write a report; needs pip install "petrov[bench]"')
+
+
+def add_generate(command: argparse.ArgumentParser) -> None:
+    families = command.add_subparsers(metavar="FAMILY", required=True)
+    darcy = families.add_parser("darcy", help="(a, u) with -div(a grad u) = 1 for random a; goes on where it was stopped")
+    darcy.set_defaults(run=generate)
+    add = darcy.add_argument
+    add("--samples", type=int, required=True, metavar="N")
+    add("--grid", type=int, required=True, metavar="N", help="cells a side")
+    add("--out", type=Path, required=True, metavar="FOLDER", help="manifest.json, and a and u in shards of .npy")
+    add("--dim", type=int, choices=(1, 2, 3), default=2)
+    add("--coefficient", choices=("lognormal", "two-phase"), default="lognormal")
+    add("--seed", type=int, default=5_309, help="of the first sample; the others follow (default: 5309)")
+    add("--rtol", type=float, default=1e-8, help="||b - A u|| <= rtol ||b|| (default: 1e-8)")
+    add("--dtype", choices=("float32", "float64"), default="float32", help="of the files (default: float32)")
+    add("--shard", type=int, default=256, metavar="N", help="samples a file (default: 256)")
 
 
 def add_bench(command: argparse.ArgumentParser) -> None:
@@ -116,6 +133,47 @@ def bench(arguments: argparse.Namespace) -> int:
 def bench_peers(arguments: argparse.Namespace) -> int:
     versus = part(".benchmarks.versus")
     return versus.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    """Write what is missing in the folder, with a bar on a terminal."""
+    petrov, dataset, problems = part("."), part(".solvers.dataset"), part(".solvers.problems")
+    n, dim, kind, seed = arguments.grid, arguments.dim, arguments.coefficient, arguments.seed
+    family = {"problem": "darcy", "grid": n, "dim": dim, "coefficient": kind, "seed": seed}
+    kept = {name: getattr(arguments, name) for name in ("samples", "rtol", "dtype", "shard")}
+    wanted = dataset.Wanted(shape=(n,) * dim, family=family, **kept)
+
+    def system(sample: int) -> tuple[Any, Any, Any]:
+        problem = problems.darcy(n, dim, coefficient=kind, seed=seed + sample)
+        return problem.A, problem.b, problem.coefficient
+
+    try:
+        with samples_bar() as step:
+            summary = dataset.generate(system, wanted, arguments.out, progress=step)
+    except petrov.SolveError as error:
+        say(str(error))
+        return NOT_SOLVED
+    except (petrov.SolveInterrupted, KeyboardInterrupt):
+        say(f"interrupted; the same command goes on with what is in {arguments.out}")
+        return INTERRUPTED
+    print(summary if summary.systems else "nothing was missing")
+    print(f"{wanted.samples} samples of {' x '.join(map(str, wanted.shape))} are in {arguments.out}")
+    return SOLVED
+
+
+@contextmanager
+def samples_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """A callback that shows how many samples are there while stderr is a terminal, else None."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("samples"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("samples", total=None)
+        yield lambda there, wanted: bar.update(task, total=wanted, completed=there)
 
 
 def solve(arguments: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ LEARNING = 0.1  # of rtol, for a right-hand side from which others are to be put
 STEADY = 0.05  # a deviation from the last matrix up to which several systems may share one set-up
 SHARED = 8  # systems that then are reckoned with
 TOLD = "put together from solutions of other right-hand sides"
+LOADING = 0.5  # seconds that a first trial may take, which may load what others find
 AHEAD = 4  # systems to come from which a trial may pay
 
 
@@ -154,8 +155,9 @@ class Course:
         name, begin, x0 = self.costs.choose(names), time.perf_counter(), self.start.guess(A, b)
         if name == "kept":
             assert source is not None
-            result = self.kept(A, b, source, x0, self.costs.limit(name, names), begin)
-            self.costs.settle(name, time.perf_counter() - begin, names)
+            limit = self.costs.limit(name, names)
+            result = self.kept(A, b, source, x0, limit if self.costs.way(name).taken else max(limit, LOADING), begin)
+            self.costs.settle(name, time.perf_counter() - begin - result.compile_seconds, names)
             if result.converged:
                 return f"the set-up of an earlier A0, A ~ {source.kind}", result
             self.costs.way(name).lost()
@@ -224,7 +226,7 @@ class Course:
         self.solver.update(A, adapt=lambda _: source.inverse(self.M))
         result = self.run(b, x0=x0, time_limit=limit)
         self.held = Reference(A, self.held)
-        self.cycle.append(time.perf_counter() - begin)
+        self.cycle.append(time.perf_counter() - begin - result.compile_seconds)
         if result.converged:
             self.after(b, result)
         return result

@@ -78,7 +78,7 @@ class Sequence:
     >>> sequence = petrov.Sequence()
     >>> results = sequence.solve([(A, b) for b in B.T])
     >>> all(r.converged for r in results), sum("put together" in r.reason for r in results)
-    (True, 17)
+    (True, 19)
     """
 
     def __init__(

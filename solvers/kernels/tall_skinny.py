@@ -12,22 +12,41 @@ import numba
 import numpy as np
 from numba import prange
 
-from .borrow import borrowed
+from .borrow import borrowed, fetch
 from .threads import CHUNK, IN_SEQUENCE, part, twins
 
-TILE = 256  # rows; four vectors with four take half of the innermost cache
+TILE = 128  # rows; of 16 vectors, half of the innermost cache
 TILES = CHUNK // TILE
 
 
 @part
-def _add(c, x, y):
-    """y_j += sum over k of c[k, j] x_k, for the rows of a tile; x and y are flat."""
-    c, x, y = borrowed(c), borrowed(x), borrowed(y)
+def _room(size):
+    """An array of its own cache lines: loads that straddle two take twice as long."""
+    room = np.empty(size + 8)
+    first = (64 - room.ctypes.data % 64) // 8 % 8
+    return room[first : first + size]
+
+
+@part
+def _fetch(ahead, block, blocks):
+    """Call part `block` of `blocks` of an array into the cache, while something else is computed."""
+    lines = (len(ahead) + 7) // 8
+    for line in range(lines * block // blocks, lines * (block + 1) // blocks):
+        fetch(ahead, 8 * line)
+
+
+@part
+def _add(c, x, y, ahead):
+    """y_j += sum over k of c[k, j] x_k, for the rows of a tile; x and y are flat. `ahead` is called into the cache."""
+    c, x, y, ahead = borrowed(c), borrowed(x), borrowed(y), borrowed(ahead)
     K, J = c.shape
+    block, blocks = 0, max(1, ((J + 3) // 4) * ((K + 3) // 4))
     K4 = K - K % 4
     for j in range(0, J - 3, 4):
         out = y[j * TILE : (j + 4) * TILE]
         for k in range(0, K4, 4):
+            _fetch(ahead, block, blocks)
+            block += 1
             source = x[k * TILE : (k + 4) * TILE]
             a0, a1, a2, a3 = c[k, j], c[k, j + 1], c[k, j + 2], c[k, j + 3]
             b0, b1, b2, b3 = c[k + 1, j], c[k + 1, j + 1], c[k + 1, j + 2], c[k + 1, j + 3]
@@ -51,6 +70,8 @@ def _add(c, x, y):
     for j in range(J - J % 4, J):
         out = y[j * TILE : (j + 1) * TILE]
         for k in range(0, K4, 4):
+            _fetch(ahead, block, blocks)
+            block += 1
             source = x[k * TILE : (k + 4) * TILE]
             a0, b0, c0, d0 = c[k, j], c[k + 1, j], c[k + 2, j], c[k + 3, j]
             for i in range(TILE):
@@ -63,13 +84,16 @@ def _add(c, x, y):
 
 
 @part
-def _gram(x, y, k, total):
+def _gram(x, y, k, total, ahead):
     """total[i, j] += x_i^T y_j over the rows of a tile, for j >= i and some more: what is symmetric is made so by its reader."""
-    x, y, total = borrowed(x), borrowed(y), borrowed(total)
-    k4 = k - k % 4
+    x, y, total, ahead = borrowed(x), borrowed(y), borrowed(total), borrowed(ahead)
+    k4, block = k - k % 4, 0
+    blocks = max(1, (k4 // 4) * (k4 // 4 + 1) // 2)
     for a in range(0, k4, 4):
         left = x[a * TILE : (a + 4) * TILE]
         for b in range(a, k4, 4):
+            _fetch(ahead, block, blocks)
+            block += 1
             right = y[b * TILE : (b + 4) * TILE]
             s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
             s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
@@ -206,13 +230,14 @@ def _rows_tile(low, n, values, indices, indptr, p, k, q):
 @twins
 def _gram_bands(n, bands, offsets, hermitian, p, k):
     """P^T A P of the first k vectors, by chunks."""
+    lead = offsets[len(offsets) - 1] // TILE + 2
     chunks = (n + CHUNK - 1) // CHUNK
     partial = np.zeros((chunks, k, k))
     for chunk in prange(chunks):
-        q = np.empty(k * TILE)
+        q = _room(k * TILE)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
             _bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
-            _gram(p[tile], q, k, partial[chunk])
+            _gram(p[tile], q, k, partial[chunk], p[min(tile + lead, len(p) - 1)])
     return partial
 
 
@@ -222,35 +247,36 @@ def _gram_rows(n, values, indices, indptr, p, k):
     chunks = (n + CHUNK - 1) // CHUNK
     partial = np.zeros((chunks, k, k))
     for chunk in prange(chunks):
-        q = np.empty(k * TILE)
+        q = _room(k * TILE)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
             _rows_tile(tile * TILE, n, values, indices, indptr, p, k, q)
-            _gram(p[tile], q, k, partial[chunk])
+            _gram(p[tile], q, k, partial[chunk], p[min(tile + 1, len(p) - 1)])
     return partial
 
 
 @part
-def _advance_tile(alpha, minus, p, q, d, x, r, z, w, gram, squares):
-    """x_j += P alpha_j, r_j -= Q alpha_j; R^T D R and r_j^T r_j; of one tile."""
-    _add(alpha, p, x)
-    _add(minus, q, r)
-    _squares(r, w, squares)
+def _advance_tile(tile, far, alpha, minus, p, q, d, x, r, z, w, gram, squares):
+    """x_j += P alpha_j, r_j -= Q alpha_j; R^T D R and r_j^T r_j; of one tile. The next are called meanwhile."""
+    after = min(tile + 1, len(p) - 1)
+    _add(alpha, p[tile], x[tile], x[after][: w * TILE])
+    _add(minus, q, r[tile], r[after][: w * TILE])
+    _squares(r[tile], w, squares)
     if len(z):
-        _scaled(d, r, w, z)
-        _gram(r, z, w, gram)
+        _scaled(d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], w, z)
+        _gram(r[tile], z, w, gram, p[min(tile + far, len(p) - 1)])
 
 
 @twins
 def _advance_bands(n, bands, offsets, hermitian, alpha, d, inside, p, x, r):
     """X += P alpha, R -= A P alpha; R^T D R if `inside`, and R^T R on the diagonal: by chunks."""
+    lead = offsets[len(offsets) - 1] // TILE + 2
     chunks, (k, w) = (n + CHUNK - 1) // CHUNK, alpha.shape
     gram, squares, minus = np.zeros((chunks, w, w)), np.zeros((chunks, w)), -alpha
     for chunk in prange(chunks):
-        q, z = np.empty(k * TILE), np.empty(w * TILE if inside else 0)
+        q, z = _room(k * TILE), _room(w * TILE if inside else 0)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
-            own = d[tile * TILE : min((tile + 1) * TILE, len(d))]
             _bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
-            _advance_tile(alpha, minus, p[tile], q, own, x[tile], r[tile], z, w, gram[chunk], squares[chunk])
+            _advance_tile(tile, lead, alpha, minus, p, q, d, x, r, z, w, gram[chunk], squares[chunk])
     return gram, squares
 
 
@@ -260,11 +286,10 @@ def _advance_rows(n, values, indices, indptr, alpha, d, inside, p, x, r):
     chunks, (k, w) = (n + CHUNK - 1) // CHUNK, alpha.shape
     gram, squares, minus = np.zeros((chunks, w, w)), np.zeros((chunks, w)), -alpha
     for chunk in prange(chunks):
-        q, z = np.empty(k * TILE), np.empty(w * TILE if inside else 0)
+        q, z = _room(k * TILE), _room(w * TILE if inside else 0)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
-            own = d[tile * TILE : min((tile + 1) * TILE, len(d))]
             _rows_tile(tile * TILE, n, values, indices, indptr, p, k, q)
-            _advance_tile(alpha, minus, p[tile], q, own, x[tile], r[tile], z, w, gram[chunk], squares[chunk])
+            _advance_tile(tile, 1, alpha, minus, p, q, d, x, r, z, w, gram[chunk], squares[chunk])
     return gram, squares
 
 
@@ -273,12 +298,14 @@ def _combine(n, beta, chosen, d, r, p):
     """p_j = d r_chosen[j] + P beta_j, with the old P as far as beta has rows; d empty stands for ones."""
     s = beta.shape[1]
     for chunk in prange((n + CHUNK - 1) // CHUNK):
-        new = np.empty(s * TILE)
+        new = _room(s * TILE)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
             own, source, out = d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], p[tile]
+            after = min(tile + 1, len(p) - 1)
             for j in range(s):
+                _fetch(p[after], j, s)
                 _scaled(own, source[chosen[j] * TILE : (chosen[j] + 1) * TILE], 1, new[j * TILE : (j + 1) * TILE])
-            _add(beta, out, new)
+            _add(beta, out, new, r[after])
             for i in range(s * TILE):
                 out[i] = new[i]
 
@@ -290,7 +317,7 @@ def _gram_of(n, x, y, k):
     partial = np.zeros((chunks, k, k))
     for chunk in prange(chunks):
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(x))):
-            _gram(x[tile], y[tile], k, partial[chunk])
+            _gram(x[tile], y[tile], k, partial[chunk], y[min(tile + 1, len(y) - 1)])
     return partial
 
 

@@ -30,14 +30,14 @@ class Block:
         self.M, self.space, self.width, self.size = M, space, len(moving), 0
         self.order = np.array(moving + [j for j in range(self.k) if j not in moving])
         tiles = -(-self.n // TILE)
-        self.X, self.R, self.P = (np.empty((tiles, self.k * TILE)) for _ in range(3))
+        self.X, self.R, self.P = (sweeps._room(tiles * self.k * TILE).reshape(tiles, -1) for _ in range(3))
         sweeps._tiled(self.n, x[:, self.order], self.X)
         sweeps._tiled(self.n, r[:, self.order], self.R)
         self.d = NONE
         if type(M) is Diagonal:
             self.d = np.zeros(tiles * TILE)
             self.d[: self.n] = M.values
-        self.Z = self.R if M is None or type(M) is Diagonal else np.empty_like(self.R)
+        self.Z = self.R if M is None or type(M) is Diagonal else sweeps._room(self.R.size).reshape(self.R.shape)
         A = A.rows if isinstance(A, SELL) else A
         self.banded, self.A = isinstance(A, DIA), places(A) if isinstance(A, DIA) else (A.values, A.indices, A.indptr)
 
@@ -47,7 +47,7 @@ class Block:
             return self.preconditioned()
         z = self.R
         if len(self.d):
-            z = np.empty_like(self.R)
+            z = sweeps._room(self.R.size).reshape(self.R.shape)
             sweeps._tiled(self.n, self.d[: self.n, None] * self.columns(self.R, np.arange(self.width)), z)
         return whole(sweeps._gram_of(self.n, self.R, z, self.width))
 

@@ -201,9 +201,72 @@ def _add_shifted(band, first, shift, low, n, p, k, q):
 
 
 @part
+def _three_bands(own, after, before, x, x_after, x_before, first, second, third, start, length, k, q):
+    """q_j[start + i] = own[i] x_j[first + i] + after[i] x_after_j[second + i] + before[i] x_before_j[third + i]."""
+    k4 = k - k % 4
+    for j in range(0, k4, 4):
+        a, b, c, d = j * TILE + start, j * TILE + first, j * TILE + second, j * TILE + third
+        out, s, t, u = q[a : a + 3 * TILE + length], x[b:], x_after[c:], x_before[d:]
+        for i in range(length):
+            v, w, z = own[i], after[i], before[i]
+            out[i] = v * s[i] + w * t[i] + z * u[i]
+            out[TILE + i] = v * s[TILE + i] + w * t[TILE + i] + z * u[TILE + i]
+            out[2 * TILE + i] = v * s[2 * TILE + i] + w * t[2 * TILE + i] + z * u[2 * TILE + i]
+            out[3 * TILE + i] = v * s[3 * TILE + i] + w * t[3 * TILE + i] + z * u[3 * TILE + i]
+    for j in range(k4, k):
+        a, b, c, d = j * TILE + start, j * TILE + first, j * TILE + second, j * TILE + third
+        out, s, t, u = q[a : a + length], x[b:], x_after[c:], x_before[d:]
+        for i in range(length):
+            out[i] = own[i] * s[i] + after[i] * t[i] + before[i] * u[i]
+
+
+@part
+def _two_bands(after, before, x_after, x_before, second, third, start, length, k, q):
+    """q_j[start + i] += after[i] x_after_j[second + i] + before[i] x_before_j[third + i]."""
+    k4 = k - k % 4
+    for j in range(0, k4, 4):
+        a, c, d = j * TILE + start, j * TILE + second, j * TILE + third
+        out, t, u = q[a : a + 3 * TILE + length], x_after[c:], x_before[d:]
+        for i in range(length):
+            w, z = after[i], before[i]
+            out[i] += w * t[i] + z * u[i]
+            out[TILE + i] += w * t[TILE + i] + z * u[TILE + i]
+            out[2 * TILE + i] += w * t[2 * TILE + i] + z * u[2 * TILE + i]
+            out[3 * TILE + i] += w * t[3 * TILE + i] + z * u[3 * TILE + i]
+    for j in range(k4, k):
+        a, c, d = j * TILE + start, j * TILE + second, j * TILE + third
+        out, t, u = q[a : a + length], x_after[c:], x_before[d:]
+        for i in range(length):
+            out[i] += after[i] * t[i] + before[i] * u[i]
+
+
+@part
+def _inner_tile(low, bands, offsets, p, k, q):
+    """q = the tile at row `low` of A P where A is Hermitian and no band ends: a band and its mirror in one pass."""
+    x = p[low // TILE]
+    for d in range(1, len(offsets)):
+        o, i = offsets[d], 0
+        while i < TILE:
+            ahead, back = low + i + o, low + i - o
+            after, before = ahead // TILE, back // TILE
+            length = min(TILE - i, (after + 1) * TILE - ahead, (before + 1) * TILE - back)
+            own, upper, lower = bands[0, low + i : low + i + length], bands[d, low + i :], bands[d, back:]
+            second, third = ahead - after * TILE, back - before * TILE
+            if d == 1:
+                _three_bands(own, upper, lower, x, p[after], p[before], i, second, third, i, length, k, q)
+            else:
+                _two_bands(upper, lower, p[after], p[before], second, third, i, length, k, q)
+            i += length
+
+
+@part
 def _bands_tile(low, n, bands, offsets, hermitian, p, k, q):
     """q = the tile at row `low` of A P for the first k vectors."""
     bands, offsets, p, q = borrowed(bands), borrowed(offsets), borrowed(p), borrowed(q)
+    reach = offsets[len(offsets) - 1]
+    if hermitian and len(offsets) > 1 and low >= reach and low + TILE + reach <= n:
+        _inner_tile(low, bands, offsets, p, k, q)
+        return
     for i in range(k * TILE):
         q[i] = 0.0
     for d in range(len(offsets)):

@@ -36,9 +36,10 @@ def _fetch(ahead, block, blocks):
 
 
 @part
-def _add(c, x, y, ahead):
-    """y_j += sum over k of c[k, j] x_k, for the rows of a tile; x and y are flat. `ahead` is called into the cache."""
-    c, x, y, ahead = borrowed(c), borrowed(x), borrowed(y), borrowed(ahead)
+def _add(c, x, y, ahead, also):
+    """y_j += sum over k of c[k, j] x_k, for the rows of a tile; x and y are flat. `ahead` and `also` are called into the
+    cache."""
+    c, x, y, ahead, also = borrowed(c), borrowed(x), borrowed(y), borrowed(ahead), borrowed(also)
     K, J = c.shape
     block, blocks = 0, max(1, ((J + 3) // 4) * ((K + 3) // 4))
     K4 = K - K % 4
@@ -46,6 +47,7 @@ def _add(c, x, y, ahead):
         out = y[j * TILE : (j + 4) * TILE]
         for k in range(0, K4, 4):
             _fetch(ahead, block, blocks)
+            _fetch(also, block, blocks)
             block += 1
             source = x[k * TILE : (k + 4) * TILE]
             a0, a1, a2, a3 = c[k, j], c[k, j + 1], c[k, j + 2], c[k, j + 3]
@@ -71,6 +73,7 @@ def _add(c, x, y, ahead):
         out = y[j * TILE : (j + 1) * TILE]
         for k in range(0, K4, 4):
             _fetch(ahead, block, blocks)
+            _fetch(also, block, blocks)
             block += 1
             source = x[k * TILE : (k + 4) * TILE]
             a0, b0, c0, d0 = c[k, j], c[k + 1, j], c[k + 2, j], c[k + 3, j]
@@ -247,11 +250,11 @@ def _inner_tile(low, bands, offsets, p, k, q):
     for d in range(1, len(offsets)):
         o, i = offsets[d], 0
         while i < TILE:
-            ahead, back = low + i + o, low + i - o
-            after, before = ahead // TILE, back // TILE
-            length = min(TILE - i, (after + 1) * TILE - ahead, (before + 1) * TILE - back)
+            front, back = low + i + o, low + i - o
+            after, before = front // TILE, back // TILE
+            length = min(TILE - i, (after + 1) * TILE - front, (before + 1) * TILE - back)
             own, upper, lower = bands[0, low + i : low + i + length], bands[d, low + i :], bands[d, back:]
-            second, third = ahead - after * TILE, back - before * TILE
+            second, third = front - after * TILE, back - before * TILE
             if d == 1:
                 _three_bands(own, upper, lower, x, p[after], p[before], i, second, third, i, length, k, q)
             else:
@@ -300,7 +303,7 @@ def _gram_bands(n, bands, offsets, hermitian, p, k):
         q = _room(k * TILE)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
             _bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
-            _gram(p[tile], q, k, partial[chunk], p[min(tile + lead, len(p) - 1)])
+            _gram(p[tile], q, k, partial[chunk], p[min(tile + lead, len(p) - 1)][: k * TILE])
     return partial
 
 
@@ -321,12 +324,13 @@ def _gram_rows(n, values, indices, indptr, p, k):
 def _advance_tile(tile, far, alpha, minus, p, q, d, x, r, z, w, gram, squares):
     """x_j += P alpha_j, r_j -= Q alpha_j; R^T D R and r_j^T r_j; of one tile. The next are called meanwhile."""
     after = min(tile + 1, len(p) - 1)
-    _add(alpha, p[tile], x[tile], x[after][: w * TILE])
-    _add(minus, q, r[tile], r[after][: w * TILE])
+    half, ahead = w * TILE // 2, p[min(tile + far, len(p) - 1)][: alpha.shape[0] * TILE]
+    _add(alpha, p[tile], x[tile], x[after][: 2 * half], r[after][:half])
+    _add(minus, q, r[tile], r[after][half : 2 * half], ahead[: len(ahead) // 2])
     _squares(r[tile], w, squares)
     if len(z):
         _scaled(d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], w, z)
-        _gram(r[tile], z, w, gram, p[min(tile + far, len(p) - 1)])
+        _gram(r[tile], z, w, gram, ahead[len(ahead) // 2 :])
 
 
 @twins
@@ -366,9 +370,8 @@ def _combine(n, beta, chosen, d, r, p):
             own, source, out = d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], p[tile]
             after = min(tile + 1, len(p) - 1)
             for j in range(s):
-                _fetch(p[after], j, s)
                 _scaled(own, source[chosen[j] * TILE : (chosen[j] + 1) * TILE], 1, new[j * TILE : (j + 1) * TILE])
-            _add(beta, out, new, r[after])
+            _add(beta, out, new, r[after], p[after])
             for i in range(s * TILE):
                 out[i] = new[i]
 

@@ -11,10 +11,11 @@ import numpy as np
 from ..arrays import Space
 from ..storage import DIA, SELL, Diagonal, empty
 from . import reference
-from . import tall_skinny as sweeps
+from . import tile_sweeps as sweeps
 from .dia import places
-from .tall_skinny import TILE
+from .tall_skinny import TILE, room
 from .threads import THREADED_FROM
+from .tile_product import padded
 
 NONE = np.zeros(0)
 
@@ -30,16 +31,18 @@ class Block:
         self.M, self.space, self.width, self.size = M, space, len(moving), 0
         self.order = np.array(moving + [j for j in range(self.k) if j not in moving])
         tiles = -(-self.n // TILE)
-        self.X, self.R, self.P = (sweeps._room(tiles * self.k * TILE).reshape(tiles, -1) for _ in range(3))
-        sweeps._tiled(self.n, x[:, self.order], self.X)
-        sweeps._tiled(self.n, r[:, self.order], self.R)
+        self.X, self.R, self.P = (room(tiles * self.k * TILE).reshape(tiles, -1) for _ in range(3))
+        sweeps.tiled(self.n, x[:, self.order], self.X)
+        sweeps.tiled(self.n, r[:, self.order], self.R)
         self.d = NONE
         if type(M) is Diagonal:
             self.d = np.zeros(tiles * TILE)
             self.d[: self.n] = M.values
-        self.Z = self.R if M is None or type(M) is Diagonal else sweeps._room(self.R.size).reshape(self.R.shape)
+        self.Z = self.R if M is None or type(M) is Diagonal else room(self.R.size).reshape(self.R.shape)
         A = A.rows if isinstance(A, SELL) else A
-        self.banded, self.A = isinstance(A, DIA), places(A) if isinstance(A, DIA) else (A.values, A.indices, A.indptr)
+        self.banded = isinstance(A, DIA)
+        self.rows = NONE if self.banded else room(self.n * padded(self.width))
+        self.A = places(A) if isinstance(A, DIA) else (A.values, A.indices, A.indptr, self.rows)
 
     def start(self) -> np.ndarray:
         """R^T M R."""
@@ -47,42 +50,42 @@ class Block:
             return self.preconditioned()
         z = self.R
         if len(self.d):
-            z = sweeps._room(self.R.size).reshape(self.R.shape)
-            sweeps._tiled(self.n, self.d[: self.n, None] * self.columns(self.R, np.arange(self.width)), z)
-        return whole(sweeps._gram_of(self.n, self.R, z, self.width))
+            z = room(self.R.size).reshape(self.R.shape)
+            sweeps.tiled(self.n, self.d[: self.n, None] * self.columns(self.R, np.arange(self.width)), z)
+        return whole(sweeps.gram_of(self.n, self.R, z, self.width))
 
     def columns(self, tiles: np.ndarray, order: np.ndarray) -> np.ndarray:
         x = np.empty((self.n, len(order)))
-        sweeps._untiled(self.n, tiles, order, x)
+        sweeps.untiled(self.n, tiles, order, x)
         return x
 
     def preconditioned(self) -> np.ndarray:
         """Z = M R; R^T Z."""
         z = reference.product(self.M, self.columns(self.R, np.arange(self.width)), self.space, "M")
-        sweeps._tiled(self.n, np.ascontiguousarray(z), self.Z)
-        return whole(sweeps._gram_of(self.n, self.R, self.Z, self.width))
+        sweeps.tiled(self.n, np.ascontiguousarray(z), self.Z)
+        return whole(sweeps.gram_of(self.n, self.R, self.Z, self.width))
 
     def turn(self, beta: np.ndarray, chosen: list[int]) -> np.ndarray:
         """P = Z[:, chosen] + P beta; P^T A P."""
         self.size = len(chosen)
-        sweeps._combine(self.n, np.ascontiguousarray(beta), np.array(chosen, np.int64), self.d, self.Z, self.P)
-        gram = sweeps._gram_bands if self.banded else sweeps._gram_rows
+        sweeps.combine(self.n, np.ascontiguousarray(beta), np.array(chosen, np.int64), self.d, self.Z, self.P, self.rows)
+        gram = sweeps.gram_bands if self.banded else sweeps.gram_rows
         return whole(gram(self.n, *self.A, self.P, self.size))
 
     def advance(self, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """X += P alpha, R -= A P alpha; (R^T M R, R^T R on its diagonal)."""
         inside = self.Z is self.R
-        kernel = sweeps._advance_bands if self.banded else sweeps._advance_rows
+        kernel = sweeps.advance_bands if self.banded else sweeps.advance_rows
         gram, squares = kernel(self.n, *self.A, np.ascontiguousarray(alpha), self.d, inside, self.P, self.X, self.R)
         return whole(gram) if inside else self.preconditioned(), squares.sum(axis=0)
 
     def keep(self, stay: list[int]) -> None:
         """Go on with these of the moving columns; the others stay as they are."""
         order = np.array(stay + [j for j in range(self.k) if j not in stay])
-        sweeps._reorder(self.n, order, self.X)
-        sweeps._reorder(self.n, order, self.R)
+        sweeps.reorder(self.n, order, self.X)
+        sweeps.reorder(self.n, order, self.R)
         if self.Z is not self.R:
-            sweeps._reorder(self.n, order, self.Z)
+            sweeps.reorder(self.n, order, self.Z)
         self.order, self.width = self.order[order], len(stay)
 
     def x(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 if not __name__.startswith("petrov."):
     raise ImportError("solvers/ is the package petrov.solvers: install petrov (or put src/ on the path) and import that")
 
-from .krylov import bicgstab, cg, flexible_cg, gcrodr, gmres, lsmr, minres
+from .krylov import bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, lsmr, minres
 from .preconditioners import (
     Chebyshev,
     Deflation,
@@ -24,7 +24,6 @@ from .storage import compact
 
 __all__ = [
     "Chebyshev", "Deflation", "GeometricMultigrid", "IncompleteCholesky", "IncompleteLU", "Jacobi", "RecycleSpace", "Schwarz",
-    "Sequence",
-    "SmoothedAggregation", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "SparseInverse", "Status", "bicgstab", "cg",
-    "compact", "flexible_cg", "gcrodr", "gmres", "lsmr", "minres", "solve",
+    "Sequence", "SmoothedAggregation", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "SparseInverse", "Status",
+    "bicgstab", "block_cg", "cg", "compact", "flexible_cg", "gcrodr", "gmres", "lsmr", "minres", "solve",
 ]  # fmt: skip

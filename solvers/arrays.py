@@ -214,6 +214,10 @@ def norm(x: Any, space: Space) -> Any:
         squares = sum_of_squares(wide)
         if SAFE_SQUARES[0] < squares < SAFE_SQUARES[1]:
             return math.sqrt(squares)
+    if space.is_numpy and x.ndim == 2 and rows >= LONG:
+        columns = columns_of_squares(wide)
+        if ((SAFE_SQUARES[0] < columns) & (columns < SAFE_SQUARES[1])).all():
+            return np.sqrt(columns)
     magnitude = xp.abs(wide)
     largest = host(xp.max(magnitude, axis=0))
     if x.ndim == 1:
@@ -238,6 +242,13 @@ def sum_of_squares(x: np.ndarray) -> float:
     parts = np.ascontiguousarray(x).view(x.real.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         return float(np.einsum("i,i->", parts, parts))
+
+
+def columns_of_squares(x: Any) -> Any:
+    """The sums of squares of the columns of x (n, k), in one pass."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->j", x.real, x.real)
+        return squares + np.einsum("ij,ij->j", x.imag, x.imag) if x.dtype.kind == "c" else squares
 
 
 def first_nonfinite(x: Any) -> tuple[int, ...] | None:

@@ -27,8 +27,9 @@ def solve(
     b : (n,) or (n, k)
         One right-hand side, or k in columns; (n, 1) comes back as (n, 1).
     method : str
-        'auto', 'cg', 'flexible_cg', 'minres', 'gmres', 'gcrodr', 'bicgstab', 'direct' or 'lsmr' (any shape of A). 'cg' and
-        'minres' refuse an A that is not symmetric (Hermitian): max|A - A^H| > 1e-12 max|A|.
+        'auto', 'cg', 'block_cg' (the columns of b together), 'flexible_cg', 'minres', 'gmres', 'gcrodr', 'bicgstab', 'direct'
+        or 'lsmr' (any shape of A). The cg and 'minres' refuse an A that is not symmetric (Hermitian): max|A - A^H| > 1e-12
+        max|A|.
     M : preconditioner
         'auto', None, an operator M ~ A^-1, a recipe M(A) that makes one, or a name: 'none', 'jacobi', 'chebyshev', 'ic',
         'ilu', 'fsai', 'amg', 'gmg', 'rs'.

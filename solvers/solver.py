@@ -16,7 +16,7 @@ from .choose import Factorise, Plan, describe, direct_recipe, named, plans
 from .compiling import Compiling, compiler_seconds
 from .direct.refinement import direct
 from .eliminate import Restricted, eliminate
-from .krylov import bicgstab, cg, flexible_cg, gcrodr, gmres, minres
+from .krylov import bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
 from .operator import checked, name_of
 from .preconditioners import Deflation
@@ -29,10 +29,10 @@ from .system import iteration_limit, matrix_in_range, nonfinite, nonnegative, pr
 from .transform import Transform
 
 METHODS: dict[str, Callable[..., SolveResult]] = {
-    "cg": cg, "flexible_cg": flexible_cg, "minres": minres, "gmres": gmres, "gcrodr": gcrodr, "bicgstab": bicgstab,
-    "direct": direct,
+    "cg": cg, "block_cg": block_cg, "flexible_cg": flexible_cg, "minres": minres, "gmres": gmres, "gcrodr": gcrodr,
+    "bicgstab": bicgstab, "direct": direct,
 }  # fmt: skip
-SYMMETRIC_ONLY = ("cg", "flexible_cg", "minres")
+SYMMETRIC_ONLY = ("cg", "block_cg", "flexible_cg", "minres")
 FINAL = {  # outcomes that another method would meet again, or that the user asked for
     Status.CONVERGED, Status.STOPPED, Status.TIME_LIMIT, Status.NONFINITE_INPUT, Status.NONFINITE_OPERATOR, Status.INCONSISTENT,
 }  # fmt: skip

@@ -73,6 +73,7 @@ CASES = (
 # What each method can be asked to solve.
 METHODS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "cg": (solvers.cg, ("spd",)),
+    "block_cg": (solvers.block_cg, ("spd",)),
     "flexible_cg": (solvers.flexible_cg, ("spd",)),
     "minres": (solvers.minres, ("spd", "indefinite")),
     "gmres": (solvers.gmres, ("spd", "indefinite", "general")),

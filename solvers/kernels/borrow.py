@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numba
+from llvmlite import ir
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -29,4 +31,24 @@ borrowed: Callable[[Any], Any] = (
     (lambda array: array) if getattr(numba.config, "DISABLE_JIT") else cast(Any, intrinsic(_borrowed))  # noqa: B009
 )
 
-__all__ = ["borrowed"]
+
+def _fetch(typingctx: Any, array: Any, index: Any) -> Any:
+    def hint(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.bitcast(builder.gep(view.data, [arguments[1]]), ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [place, word(0), word(2), word(1)])  # to read, into the second cache, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), hint
+
+
+# Calls the cache line of an entry of an array from memory, and does not wait. Where many arrays are read in turn, the processor
+# does not see the next of them coming.
+fetch: Callable[[Any, int], None] = (
+    (lambda array, index: None) if getattr(numba.config, "DISABLE_JIT") else cast(Any, intrinsic(_fetch))  # noqa: B009
+)
+
+__all__ = ["borrowed", "fetch"]

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..arrays import Space
 from ..storage import Stored
-from . import reference
+from . import columns, reference
 
 COMPILED_FROM = 10_000  # rows from which an operator known by products gets compiled updates: BLAS takes threads there
 
@@ -40,4 +40,13 @@ def verbs(A: Any, space: Space) -> ModuleType:
     return block
 
 
-__all__ = ["COMPILED_FROM", "verbs"]
+def blocks(A: Any, space: Space) -> ModuleType:
+    """The module whose `Block` keeps the columns of a block method for this A: by tiles where kernels are compiled for it."""
+    if isinstance(A, Stored) and space.is_numpy and space.dtype == "float64" == A.dtype.name:
+        from . import tiles
+
+        return tiles
+    return columns
+
+
+__all__ = ["COMPILED_FROM", "blocks", "verbs"]

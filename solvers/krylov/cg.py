@@ -85,23 +85,28 @@ def cg(
 
 
 def iterate(run: Run, record: Record | None = None) -> Any:
-    """The loop, once for every array library, device and number of columns. Line numbers are Saad's."""
-    A, M, space, verbs = run.problem.A, run.problem.M, run.space, run.verbs
-    run.compile_seconds = verbs.compile_for(A, M, space)
-    x, q = run.start(), None
+    """The loop, once for every array library, device and number of columns."""
+    run.compile_seconds = run.verbs.compile_for(run.problem.A, run.problem.M, run.space)
+    x = run.start()
     while (r := run.restart(x)) is not None:
-        z, rz = verbs.precondition(M, r, None, space)  # 1
-        rz = arrays.reduce(rz, space)
-        p = arrays.copy(z, space)
-        while True:
-            q, pq = verbs.apply_dot(A, p, q, space)
-            if record is not None:
-                record.take(p, q)
-            pq, rz_old = arrays.reduce(pq, space), rz
-            x, r, z, rr, rz = verbs.step(M, rz, pq, p, q, x, r, z, run.mask(), space)  # 3-6
-            rr, rz = arrays.reduce(rr, space), arrays.reduce(rz, space)
-            if run.look(x, rr, curvature=pq, preconditioned=None if M is None else rz, direction=(p, q)):
-                break
-            p = verbs.combine(M, rz, rz_old, z, p, space)  # 7-8
+        x = steps(run, x, r, record)
     certify(run, x)
     return x
+
+
+def steps(run: Run, x: Any, r: Any, record: Record | None = None) -> Any:
+    """x after the steps from x, whose residual is r, to the next look that ends them. Line numbers are Saad's."""
+    A, M, space, verbs, q = run.problem.A, run.problem.M, run.space, run.verbs, None
+    z, rz = verbs.precondition(M, r, None, space)  # 1
+    rz = arrays.reduce(rz, space)
+    p = arrays.copy(z, space)
+    while True:
+        q, pq = verbs.apply_dot(A, p, q, space)
+        if record is not None:
+            record.take(p, q)
+        pq, rz_old = arrays.reduce(pq, space), rz
+        x, r, z, rr, rz = verbs.step(M, rz, pq, p, q, x, r, z, run.mask(), space)  # 3-6
+        rr, rz = arrays.reduce(rr, space), arrays.reduce(rz, space)
+        if run.look(x, rr, curvature=pq, preconditioned=None if M is None else rz, direction=(p, q)):
+            return x
+        p = verbs.combine(M, rz, rz_old, z, p, space)  # 7-8

@@ -19,7 +19,7 @@ from typing import Any
 from . import __version__
 
 SOLVED, NOT_SOLVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-METHODS = ("auto", "cg", "flexible_cg", "minres", "gmres", "gcrodr", "bicgstab", "lsmr", "direct")
+METHODS = ("auto", "cg", "block_cg", "flexible_cg", "minres", "gmres", "gcrodr", "bicgstab", "lsmr", "direct")
 PRECONDITIONERS = ("auto", "none", "jacobi", "chebyshev", "ic", "ilu", "fsai", "amg", "gmg", "rs")
 SEED = 20_317
 

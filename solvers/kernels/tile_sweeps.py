@@ -1,0 +1,151 @@
+"""The sweeps of block conjugate gradients over tiles (tall_skinny.py), every one a pass over memory.
+
+Traffic of an iteration for k columns: P, R read, P written (combine), P read (gram), P, X, R read, X, R written (advance): 72 k
+bytes a row, and the matrix twice; A P is made twice and never stored, which would cost 32 k bytes more. Sums are kept by chunks
+of CHUNK rows and added in order: the same bits for every number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from .tall_skinny import TILE, add, add_gram, add_squares, room, scaled
+from .threads import CHUNK, part, twins
+from .tile_product import bands_tile, rows_tile, write_rows
+
+TILES = CHUNK // TILE
+
+
+@twins
+def gram_bands(n, bands, offsets, hermitian, p, k):
+    """P^T A P of the first k vectors, by chunks."""
+    lead = offsets[len(offsets) - 1] // TILE + 2
+    chunks = (n + CHUNK - 1) // CHUNK
+    partial = np.zeros((chunks, k, k))
+    for chunk in prange(chunks):
+        q = room(k * TILE)
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
+            bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
+            add_gram(p[tile], q, k, partial[chunk], p[min(tile + lead, len(p) - 1)][: k * TILE])
+    return partial
+
+
+@twins
+def gram_rows(n, values, indices, indptr, source, p, k):
+    """P^T A P of the first k vectors, by chunks."""
+    chunks = (n + CHUNK - 1) // CHUNK
+    partial = np.zeros((chunks, k, k))
+    for chunk in prange(chunks):
+        q, sums = room(k * TILE), room(8)
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
+            rows_tile(tile * TILE, n, values, indices, indptr, source, k, q, sums)
+            add_gram(p[tile], q, k, partial[chunk], p[min(tile + 1, len(p) - 1)])
+    return partial
+
+
+@part
+def _advance_tile(tile, far, alpha, minus, p, q, d, x, r, z, w, gram, squares):
+    """x_j += P alpha_j, r_j -= Q alpha_j; R^T D R and r_j^T r_j; of one tile. The next are called meanwhile."""
+    after = min(tile + 1, len(p) - 1)
+    half, ahead = w * TILE // 2, p[min(tile + far, len(p) - 1)][: alpha.shape[0] * TILE]
+    add(alpha, p[tile], x[tile], x[after][: 2 * half], r[after][:half])
+    add(minus, q, r[tile], r[after][half : 2 * half], ahead[: len(ahead) // 2])
+    add_squares(r[tile], w, squares)
+    if len(z):
+        scaled(d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], w, z)
+        add_gram(r[tile], z, w, gram, ahead[len(ahead) // 2 :])
+
+
+@twins
+def advance_bands(n, bands, offsets, hermitian, alpha, d, inside, p, x, r):
+    """X += P alpha, R -= A P alpha; R^T D R if `inside`, and R^T R on the diagonal: by chunks."""
+    lead = offsets[len(offsets) - 1] // TILE + 2
+    chunks, (k, w) = (n + CHUNK - 1) // CHUNK, alpha.shape
+    gram, squares, minus = np.zeros((chunks, w, w)), np.zeros((chunks, w)), -alpha
+    for chunk in prange(chunks):
+        q, z = room(k * TILE), room(w * TILE if inside else 0)
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
+            bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
+            _advance_tile(tile, lead, alpha, minus, p, q, d, x, r, z, w, gram[chunk], squares[chunk])
+    return gram, squares
+
+
+@twins
+def advance_rows(n, values, indices, indptr, source, alpha, d, inside, p, x, r):
+    """X += P alpha, R -= A P alpha; R^T D R if `inside`, and R^T R on the diagonal: by chunks."""
+    chunks, (k, w) = (n + CHUNK - 1) // CHUNK, alpha.shape
+    gram, squares, minus = np.zeros((chunks, w, w)), np.zeros((chunks, w)), -alpha
+    for chunk in prange(chunks):
+        q, z, sums = room(k * TILE), room(w * TILE if inside else 0), room(8)
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
+            rows_tile(tile * TILE, n, values, indices, indptr, source, k, q, sums)
+            _advance_tile(tile, 1, alpha, minus, p, q, d, x, r, z, w, gram[chunk], squares[chunk])
+    return gram, squares
+
+
+@twins
+def combine(n, beta, chosen, d, r, p, rows):
+    """p_j = d r_chosen[j] + P beta_j, with the old P as far as beta has rows; d empty stands for ones. `rows` gets the rows of P,
+    unless it is empty."""
+    s = beta.shape[1]
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        new = room(s * TILE)
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
+            own, source, out = d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], p[tile]
+            after = min(tile + 1, len(p) - 1)
+            for j in range(s):
+                scaled(own, source[chosen[j] * TILE : (chosen[j] + 1) * TILE], 1, new[j * TILE : (j + 1) * TILE])
+            add(beta, out, new, r[after], p[after])
+            for i in range(s * TILE):
+                out[i] = new[i]
+            if len(rows):
+                write_rows(tile * TILE, n, new, s, rows)
+
+
+@twins
+def gram_of(n, x, y, k):
+    """X^T Y of the first k vectors, by chunks."""
+    chunks = (n + CHUNK - 1) // CHUNK
+    partial = np.zeros((chunks, k, k))
+    for chunk in prange(chunks):
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(x))):
+            add_gram(x[tile], y[tile], k, partial[chunk], y[min(tile + 1, len(y) - 1)])
+    return partial
+
+
+@twins
+def tiled(n, x, tiles):
+    """The columns of x (n, k) by tiles, from the first place on; zeros below."""
+    k = x.shape[1]
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(tiles))):
+            out, rows = tiles[tile], min(TILE, n - tile * TILE)
+            for j in range(k):
+                for i in range(TILE):
+                    out[j * TILE + i] = x[tile * TILE + i, j] if i < rows else 0.0
+
+
+@twins
+def untiled(n, tiles, order, x):
+    """The columns of x (n, k) from tiles: column order[j] is vector j."""
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(tiles))):
+            source, rows = tiles[tile], min(TILE, n - tile * TILE)
+            for i in range(rows):
+                for j in range(len(order)):
+                    x[tile * TILE + i, order[j]] = source[j * TILE + i]
+
+
+@twins
+def reorder(n, order, x):
+    """x_j = x_order[j] for every j at once."""
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        new = np.empty(len(order) * TILE)
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(x))):
+            own = x[tile]
+            for j in range(len(order)):
+                for i in range(TILE):
+                    new[j * TILE + i] = own[order[j] * TILE + i]
+            for i in range(len(order) * TILE):
+                own[i] = new[i]

@@ -317,7 +317,7 @@ def kind_of(plan: Plan) -> tuple[str, type]:
 
 
 def shared_search_pays(A: Any, M: Any, b: Any) -> bool:
-    """Whether block CG takes less time than cg for the columns of b: not by multigrid, whose dozen iterations it cannot shorten."""
+    """Whether block CG takes less time than cg for the columns of b: not by multigrid, whose few iterations stay as many."""
     several = getattr(b, "ndim", 1) == 2 and b.shape[1] > 1 and isinstance(b, np.ndarray)
     return several and isinstance(A, Stored) and A.dtype == b.dtype == np.float64 and not isinstance(M, Hierarchy)
 

@@ -113,7 +113,6 @@ class Run:
         if self.restarts == 0 or self.refining:
             self.history.append(self.norms.copy())
             self.alarm = np.maximum(self.problem.b_norm, self.norms) / self.space.eps
-        self.keep(x, self.norms)
         for column in self.active():
             self.statuses[column] = self.judge(column, previous[column])
             if self.statuses[column] is not None:
@@ -122,7 +121,9 @@ class Run:
         self.apparent[:] = False
         if not self.active():
             return None
-        return arrays.copy(arrays.asarray(r, self.space), self.space)
+        self.keep(x, self.norms)
+        r = arrays.asarray(r, self.space)
+        return r if self.refining else arrays.copy(r, self.space)  # a refinement does not write to it
 
     def true_residual(self, x: Any) -> tuple[Any, np.ndarray]:
         problem = self.problem

@@ -8,6 +8,8 @@ MOST = 64  # pairs that are held
 NEW = 1e-3  # of ||b||: what is left of b below this adds nothing that could be trusted
 BUDGET = 0.25  # of the time of the solves, which looking may take before it has found anything
 FREE = 4  # right-hand sides that are looked at whatever it takes
+SAMPLED = 4  # entries a vector by which independence is told
+SEED = 60_457
 
 
 class Answers:
@@ -27,6 +29,20 @@ class Answers:
     def worth(self) -> bool:
         """Whether to go on looking."""
         return self.most > 0 and (self.found > 0 or self.seen < FREE or self.looking <= BUDGET * self.solving)
+
+    def independent(self, B: np.ndarray, rtol: float) -> bool:
+        """True only if no column of B (n, k) is within rtol of its length of the span of the others and the pairs.
+
+        Told from some of the entries, where distances are no longer than over all: the least singular value is no longer either.
+        """
+        vectors = self.size + B.shape[1]
+        if SAMPLED * vectors >= self.n:
+            return False
+        some = np.random.default_rng(SEED).choice(self.n, SAMPLED * vectors, replace=False)
+        norms = np.linalg.norm(B, axis=0)
+        lengths = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+        part = np.concatenate([self.Q[: self.size, some].T, B[some] * lengths], axis=1)
+        return bool(np.linalg.svd(part, compute_uv=False)[-1] > rtol)
 
     def guess(self, b: np.ndarray) -> tuple[np.ndarray | None, np.ndarray, float]:
         """(x, b - A x, its part of ||b||) with the x that the pairs tell; x is None without pairs."""

@@ -12,7 +12,7 @@ from ..result import SolveError, SolveInterrupted, SolveResult, Status
 from .course import Course, Options
 from .reading import Batch, batches
 
-TOGETHER = 32  # right-hand sides of one matrix that are solved at once
+TOGETHER = 16  # right-hand sides of one matrix that are solved at once
 MOST_NUMBERS = 2**23  # of a block of them
 DONE = (Status.CONVERGED, Status.STOPPED)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -22,34 +23,46 @@ def together(
 
     `rtol` decides what others tell; the few directions that many columns are made of are solved to `keen`.
     """
+    begin, solved = time.perf_counter(), 0.0
+
+    def run(columns: np.ndarray, **given: Any) -> list[SolveResult]:
+        nonlocal solved
+        start = time.perf_counter()
+        found = results_of(solver.run(columns, **{**keywords, **given}))
+        solved += time.perf_counter() - start
+        return found
+
+    if answers.worth and B.shape[1] >= ENOUGH and answers.independent(B, rtol):
+        answers.most = 0  # there is nothing to find
     looking = answers.worth
     X, left, parts = answers.guesses(B) if looking else (None, B, np.ones(B.shape[1]))
     new = parts > rtol
     if looking and (directions := few(left[:, new], parts[new])) is not None:
-        found = solver.run(directions, **{**keywords, "rtol": keen})
-        for j, result in enumerate(results_of(found)):
+        for j, result in enumerate(run(directions, rtol=keen)):
             answers.learn(directions[:, j], result.x, 1.0)
         X, left, parts = answers.guesses(B)
         new = parts > rtol
-    elif looking and new.all() and len(new) >= ENOUGH:
-        answers.most = 0  # of full rank: there is nothing to find
     results: dict[int, tuple[bool, SolveResult]] = {}
     groups: list[tuple[bool, list[int]]] = [(False, np.flatnonzero(new).tolist()), (True, np.flatnonzero(~new).tolist())]
     for told, columns in groups:
         if len(columns):
-            x0 = None if X is None else X[:, columns]
-            block = solver.run(np.ascontiguousarray(B[:, columns]), x0=x0, **keywords)
-            results |= {j: (told, result) for j, result in zip(columns, results_of(block), strict=True)}
+            every = len(columns) == B.shape[1]
+            x0 = None if X is None else X if every else X[:, columns]
+            found = run(B if every else np.ascontiguousarray(B[:, columns]), x0=x0)
+            results |= {j: (told, result) for j, result in zip(columns, found, strict=True)}
     for j in groups[0][1] if looking and answers.most else ():
         x = results[j][1].x
         answers.learn(left[:, j], x if X is None else x - X[:, j], parts[j])
     answers.seen, answers.found = answers.seen + len(new), answers.found + int(np.sum(~new))
+    answers.solving, answers.looking = answers.solving + solved, answers.looking + time.perf_counter() - begin - solved
     return [results[j] for j in range(len(new))]
 
 
 def few(left: np.ndarray, parts: np.ndarray) -> np.ndarray | None:
-    """Orthonormal directions (n, r) that span the columns, if they are fewer; None if not, or if what is left is too small."""
-    if len(parts) < 3 or (parts < NEW).any():
+    """Orthonormal directions (n, r) that span the columns, if they are fewer than half as many; None if not. Columns of which
+    less is left than can be trusted are not asked."""
+    left = left[:, parts >= NEW]
+    if left.shape[1] < 3:
         return None
     scaled = left / np.linalg.norm(left, axis=0)
     values, vectors = np.linalg.eigh(scaled.T @ scaled)

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from ..solvers import problems
+from ...solvers import problems
 
 ALPHA, TAU = 2.5, 7.0  # of the Gaussian fields: covariance (-Laplace + TAU^2)^-ALPHA
 
 
 class Family(NamedTuple):
-    """Systems (A, b) of one set, what tells them apart (N, ...), and the tolerance they are solved to."""
+    """Systems (A, b) of one set, what tells them apart (N, ...), and the tolerance they are solved to. `grid`: A is that of a
+    five-point grid, symmetric and definite."""
 
     name: str
     systems: list[tuple[Any, np.ndarray]]
@@ -27,6 +28,7 @@ class Family(NamedTuple):
     rtol: float
     symmetric: bool
     definite: bool
+    grid: bool = False
 
 
 def gaussian(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -70,13 +72,13 @@ def columns(field: np.ndarray, released: bool = False) -> sp.csr_array:
     return A
 
 
-def helmholtz(count: int, n: int = 100, *, seed: int = 5_309) -> Family:
+def helmholtz(count: int, n: int = 100, *, released: bool = False, seed: int = 5_309) -> Family:
     """'Helmholtz': the same with 4 a - h^2 k^2 on the diagonal, k uniform in (0, 1): far from waves."""
     rng = np.random.default_rng(seed)
-    base, k = darcy(count, n, seed=seed + 1), rng.uniform(0, 1, count)
+    base, k = darcy(count, n, released=released, seed=seed + 1), rng.uniform(0, 1, count)
     shift = 1.0 / (n - 1) ** 2
     systems = [(sp.csr_array(A - shift * kk**2 * sp.eye_array(n * n)), b) for (A, b), kk in zip(base.systems, k, strict=True)]
-    return Family("Helmholtz", systems, base.parameters, 1e-7, False, False)
+    return Family("Helmholtz, as released" if released else "Helmholtz", systems, base.parameters, 1e-7, False, False)
 
 
 def thermal(count: int, cells: int = 40, *, seed: int = 5_309) -> Family:
@@ -157,7 +159,7 @@ def media(count: int, n: int = 100, *, seed: int = 5_309) -> Family:
     """Log-normal Darcy flow as it is: symmetric finite volumes, contrast of 10^4 and more, independent samples."""
     found = [problems.darcy(n, seed=seed + k) for k in range(count)]
     fields = np.stack([np.log(np.asarray(p.coefficient)).reshape(n, n) for p in found])
-    return Family("log-normal media", [(p.A, p.b) for p in found], fields, 1e-8, True, True)
+    return Family("log-normal media", [(p.A, p.b) for p in found], fields, 1e-8, True, True, True)
 
 
 def heat(count: int, n: int = 100, *, seed: int = 5_309) -> Family:
@@ -170,7 +172,7 @@ def heat(count: int, n: int = 100, *, seed: int = 5_309) -> Family:
         b = h.step(u) + h.dt * 1e3 * np.exp(-100 * np.sum((h.coordinates - centre) ** 2, axis=1))
         systems.append((h.A, b))
         u = lu.solve(b)
-    return Family("heat in time", systems, np.arange(count, dtype=float), 1e-8, True, True)
+    return Family("heat in time", systems, np.arange(count, dtype=float), 1e-8, True, True, True)
 
 
 def waves(count: int, n: int = 100) -> Family:

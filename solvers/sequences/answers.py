@@ -68,7 +68,7 @@ class Answers:
         if part < NEW or not size > 0.0 or not np.isfinite(x).all():
             return
         if self.size == len(self.Q) < self.most:
-            grown = min(max(4, 2 * len(self.Q)), self.most)
+            grown = min(max(1, 2 * len(self.Q)), self.most)
             self.Q, self.X = (np.concatenate([P, np.empty((grown - len(P), self.n))]) for P in (self.Q, self.X))
         if self.size == self.most:
             self.Q[:-1], self.X[:-1] = self.Q[1:].copy(), self.X[1:].copy()

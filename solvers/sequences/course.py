@@ -81,6 +81,12 @@ class Course:
         done = [replace(result, reason=f"{way}: {result.reason}" if result.reason else way) for way, result in found]
         return done if len(done) == len(bs) else [*done, *self.advance(A, bs[1:], uses=uses - 1, ahead=ahead - 1)]
 
+    @property
+    def uses_neighbours(self) -> bool:
+        """Whether what the next system takes from the last is worth more the nearer they are: not a hierarchy, which is brought
+        up to date in less time than an old one costs iterations."""
+        return not isinstance(self.M, Hierarchy)
+
     # The matrix that is held, or one that differs by a scaling.
 
     def again(self, A: Any, b: Any, relation: Relation) -> tuple[str, SolveResult]:
@@ -173,7 +179,7 @@ class Course:
         assert solver is not None
         plan = solver.plans[min(solver.answered or 0, len(solver.plans) - 1)] if solver.plans else None
         able = plan is not None and plan.method in ("cg", "gmres", "gcrodr")
-        slow = able and not isinstance(self.M, Hierarchy)
+        slow = able and self.uses_neighbours
         if recycle != "auto":
             return ["recycled"] if recycle and able else ["fresh"] if not self.keeps(source) else ["fresh", "kept"]
         if plan is not None and plan.method == "gcrodr":
@@ -194,6 +200,8 @@ class Course:
             return False
         if not solver.transform.trivial and not source.plain:
             return False  # the scaling is of all rows, the set-up of those that are left
+        if not self.uses_neighbours and source.deviation > (STEADY if source.plain else STEADY**2):
+            return False  # what a scaling leaves is small beside the entries, and not beside the least eigenvalues
         return len(self.cycle) < 2 or self.cycle[-1] <= sum(self.cycle) / len(self.cycle)
 
     def fresh(self, A: Any, b: Any, uses: int, x0: Any, begin: float, **keywords: Any) -> SolveResult:

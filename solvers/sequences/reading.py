@@ -62,8 +62,8 @@ class Batch:
         """Whether two systems have one A, that is one object."""
         return self.matrices is not None and self.matrices[number] is self.matrices[other]
 
-    def order(self, method: str | None) -> Order:
-        """Systems of one A together, groups by the distance of their parameters, or of their matrices."""
+    def order(self, method: str | None, near: bool = True) -> Order:
+        """Systems of one A together; groups by the distance of their parameters, or of their matrices, unless `near` is False."""
         came = list(range(1, self.count))
         if method is None or self.count < 3:
             return Order(came, False)
@@ -73,7 +73,7 @@ class Batch:
         if len(groups) == 1:
             return Order(came, False)
         leaders = [members[0] for members in groups.values()]
-        features = self.features(leaders)
+        features = self.features(leaders) if near else None
         along = range(len(leaders)) if features is None else sorting.order(features, method)
         members = list(groups.values())
         order = [number for k in along for number in members[k]][1:]

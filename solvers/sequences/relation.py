@@ -13,6 +13,7 @@ EXACT = 1e-13  # of the largest entry of a column: deviations up to it are the r
 NEAR = 1.0  # a deviation beyond which one matrix tells nothing of another
 SKEW = 10.0  # times a smaller deviation that a scaling of rows or columns alone must have
 SAMPLED = 500  # entries that are looked at first
+SYMMETRIC = ("A0", "diag(d) A0 diag(d)")  # the kinds of scaling that keep the symmetry of A
 COMPILED_FROM = 5_000  # rows
 
 
@@ -81,52 +82,64 @@ class Reference:
         return SAME if np.array_equal(other.data, mine.data) else self.scaling(other.data)
 
     def scaling(self, values: np.ndarray) -> Relation | None:
-        """The scaling that a sample of the entries favours, held against all of them."""
+        """The scaling that a sample of the entries favours, held against all of them where it is exact on the sample."""
         mine = self.csr
         if mine is None or mine.nnz == 0 or mine.shape[0] != mine.shape[1] or values.dtype.kind == "c":
             return None
         if self.largest is None:
             self.largest = places(mine)
-        column, row, _ = self.largest
+        some = np.linspace(0, mine.nnz - 1, min(SAMPLED, mine.nnz)).astype(np.int64)
+        column, row, rows = self.largest
+        i, j = rows[some], mine.indices[some]
+        with np.errstate(all="ignore"):  # a zero or a change of sign makes NaN, which is no scaling
+            down, across = values[column[j]] / mine.data[column[j]], values[row[i]] / mine.data[row[i]]
+            both = np.sqrt(down * values[column[i]] / mine.data[column[i]])
+            factors = {"A0": np.ones(len(some)), "diag(d) A0 diag(d)": both, "A0 diag(d)": down, "diag(d) A0": across}
+            size = np.abs(mine.data[column[j]])
+            # A scaling that breaks the symmetry of A has to be worth it.
+            off = {
+                kind: (1.0 if kind in SYMMETRIC else SKEW) * float(np.max(np.abs(values[some] / factor - mine.data[some]) / size))
+                for kind, factor in factors.items()
+            }
+        for kind in sorted(off, key=lambda kind: np.inf if np.isnan(off[kind]) else off[kind]):
+            if not off[kind] < NEAR:
+                return None
+            if (scales := self.scales(kind, values)) is not None:
+                found = self.whole(values, *scales) if off[kind] <= EXACT else off[kind]  # a sample proves nothing
+                return Relation(*scales, found, kind) if found < NEAR else None
+        return None
+
+    def scales(self, kind: str, values: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None] | None:
+        """(left, right) of a kind of scaling; None if it has a zero, or a sign where there can be none."""
+        assert self.csr is not None and self.largest is not None
+        if kind == "A0":
+            return None, None
+        place = self.largest[1 if kind == "diag(d) A0" else 0]
         with np.errstate(all="ignore"):
-            down, across = (values[place] / mine.data[place] for place in (column, row))
-            diagonal = np.sqrt(down) if (down > 0).all() else None
-        candidates = [(None, None, "A0"), (None, down, "A0 diag(d)"), (across, None, "diag(d) A0")]
-        if diagonal is not None:
-            candidates.insert(1, (diagonal, diagonal, "diag(d) A0 diag(d)"))
-        some = np.unique(np.linspace(0, mine.nnz - 1, SAMPLED).astype(np.int64))
-        tried = [self.deviation(values, left, right, some) for left, right, _ in candidates]
-        # A scaling that breaks the symmetry of A has to be worth it.
-        tried = [off if left is right else SKEW * off for off, (left, right, _) in zip(tried, candidates, strict=True)]
-        best = int(np.argmin(np.nan_to_num(tried, nan=np.inf)))
-        if not tried[best] < NEAR:
+            d = values[place] / self.csr.data[place]
+        if kind in SYMMETRIC:
+            d = np.sqrt(d) if (d > 0).all() else np.zeros(1)
+        if not (np.isfinite(d).all() and d.all()):
             return None
-        left, right, kind = candidates[best]
-        found = float(tried[best])
-        if found <= EXACT:  # a sample proves nothing
-            found = self.whole(values, left, right)
-        return Relation(left, right, found, kind) if found < NEAR else None
+        return (d, d) if kind in SYMMETRIC else (None, d) if kind == "A0 diag(d)" else (d, None)
 
     def whole(self, values: np.ndarray, left: Any, right: Any) -> float:
-        """The deviation over all entries; compiled where that is worth loading the compiler."""
+        """The largest |a_ij - l_i r_ij d_j| by the entry that its column is scaled by; compiled where that is worth loading the
+        compiler."""
         mine = self.csr
-        if mine is None or self.largest is None or mine.shape[0] < COMPILED_FROM:
-            return self.deviation(values, left, right, slice(None))
+        assert mine is not None and self.largest is not None
+        column, _, rows = self.largest
+        if mine.shape[0] < COMPILED_FROM:
+            factor = np.ones(mine.nnz) if left is None else left[rows]
+            factor = factor if right is None else factor * right[mine.indices]
+            with np.errstate(all="ignore"):
+                off = np.abs(values / factor - mine.data) / np.abs(mine.data[column[mine.indices]])
+            return float(np.max(off)) if np.isfinite(off).all() else np.inf
         from ..kernels import scaling as kernels
 
         ones = np.ones(mine.shape[0]) if left is None or right is None else left
         arrays = mine.indptr, mine.indices, mine.data, values, ones if left is None else left, ones if right is None else right
-        return float(kernels.deviation(mine.shape[0], *arrays, mine.data[self.largest[0]]).max(initial=0.0))
-
-    def deviation(self, values: np.ndarray, left: Any, right: Any, some: Any) -> float:
-        """max |a_ij - l_i r_ij d_j| by the largest entry of the scaled column, over some of the entries."""
-        assert self.csr is not None and self.largest is not None
-        rows, columns, known = self.largest[2][some], self.csr.indices[some], self.csr.data[some]
-        factor = np.ones(len(rows)) if left is None else left[rows]
-        with np.errstate(all="ignore"):
-            factor = factor if right is None else factor * right[columns]
-            off = np.abs(values[some] - known * factor) / np.abs(self.csr.data[self.largest[0][columns]] * factor)
-        return float(np.max(off)) if np.isfinite(off).all() else np.inf
+        return float(kernels.deviation(mine.shape[0], *arrays, mine.data[column]).max(initial=0.0))
 
 
 def entries(A: Any) -> Any:

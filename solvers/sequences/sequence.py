@@ -55,7 +55,8 @@ class Sequence:
     recycle : 'auto' or int
         Directions that are recycled: 0 for none, k for k in every solve by cg or gmres, 'auto' for 20 where that proves cheaper.
     sort : 'auto', None, 'greedy', 'hilbert' or 'grouped'
-        See `recycling.sorting.order`; None keeps the order, 'auto' sorts where matrices differ.
+        See `recycling.sorting.order`; None keeps the order, 'auto' sorts where matrices differ, unless multigrid has solved the
+        first system: then a neighbour saves nothing.
     window : int
         Systems of a generator that are read ahead to be sorted. 1 for a generator whose next system depends on the last x.
     progress : bool
@@ -168,7 +169,7 @@ class Sequence:
             return
         A, b = batch.system(0)
         yield [batch.index(0)], A, [b], batch.uses(0), len(batch)
-        order = batch.order(self.sort)
+        order = batch.order(self.sort, near=self.sort != "auto" or self.course.uses_neighbours)
         self.sorted += len(batch) if order.moved else 0
         left = list(order.rest)
         while left:

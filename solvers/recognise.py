@@ -12,7 +12,7 @@ from .arrays import Space
 from .kernels.reference import product
 from .preconditioners.multigrid.tensor_grid import TensorGrid, tensor_grid
 from .storage import Stored
-from .storage.csr import unsigned
+from .storage.csr import same_pattern, unsigned
 
 COMPILED_FROM = 10_000  # rows from which the compiled passes are worth loading
 SYMMETRIC = 1e-12  # max |A - A^H| / max |A| up to which a difference counts as rounding of an assembly
@@ -53,23 +53,29 @@ class Facts:
         return self.symmetric is True and self.definite != 0 and self.definite != -1
 
 
-def recognise(A: Any, seed: int) -> Facts:
-    """The facts of a compacted A: exact from its entries where they are stored, from two sampled products otherwise."""
+def recognise(A: Any, seed: int, former: tuple[Any, Facts] | None = None) -> Facts:
+    """The facts of a compacted A: exact from its entries where they are stored, from two sampled products otherwise. `former`:
+    another matrix and its facts, whose graph is taken over if it is the same."""
     if isinstance(A, Stored):
-        return from_entries(A)
+        return from_entries(A, former if former is not None and isinstance(former[0], Stored) else None)
     values = arrays.stored_values(A)
     if values is not None and tuple(values.shape) == tuple(A.shape) and arrays.namespace(A) is not None:
         return from_dense(A)
     return from_products(A, seed)
 
 
-def from_entries(A: Any) -> Facts:
+def from_entries(A: Any, former: tuple[Any, Facts] | None = None) -> Facts:
     n = A.shape[0]
     if A.nnz == 0:
         return Facts(n, "sparse", A.dtype.name, symmetric=True, definite=0, zero_sums=True, empty_row=0 if n else None)
     seen = compiled_rows(A) if n >= COMPILED_FROM and A.dtype.kind == "f" else rows(A)
     grid = tensor_grid(A) if seen.asymmetry == 0.0 and seen.definite == 1 and seen.positive == 0 else None
-    width, depth = levels(A.tocsr()) if grid is None else (grid.size // max(grid.shape), sum(grid.shape) - 2)
+    if grid is not None:
+        width, depth = grid.size // max(grid.shape), sum(grid.shape) - 2
+    elif former is not None and former[1].grid is None and former[1].depth and same_pattern(A.tocsr(), former[0].tocsr()):
+        width, depth = former[1].width, former[1].depth
+    else:
+        width, depth = levels(A.tocsr())
     return Facts(
         n, "sparse", A.dtype.name, A.nnz, seen.asymmetry <= SYMMETRIC, seen.asymmetry, seen.definite, seen.dominant,
         seen.dominant and seen.definite == 1 and seen.positive == 0, seen.zero_sums, seen.empty_row, width, depth, grid=grid,

@@ -126,7 +126,8 @@ class Solver:
         nullspace, self.near_nullspace = self.arguments
         elimination = None if nullspace is not None else eliminate(self.original)
         inner, sign = self.original if elimination is None else elimination.interior, 1.0
-        self.facts = recognise(inner, self.seed)
+        former = (self.A, self.facts) if hasattr(self, "A") else None
+        self.facts = recognise(inner, self.seed, former)
         if self.facts.symmetric and self.facts.definite == -1 and self.facts.form in ("sparse", "dense"):
             sign, inner = -1.0, compact(-inner.tocsr()) if isinstance(inner, Stored) else -inner
             self.facts = replace(self.facts, definite=1)

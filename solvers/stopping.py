@@ -205,8 +205,8 @@ class Run:
             healthy = False
         if not healthy:
             self.diagnose(np.atleast_1d(norm), curvature, preconditioned, breakdown, direction)
-        elif norm < 0.1 * self.best_norms[0]:
-            self.keep(self.latest(), np.atleast_1d(norm))
+        elif norm < 0.1 * self.best_norms[0] and not callable(x):  # an iterate that is built when read can be built later
+            self.keep(x, np.atleast_1d(norm))
         return self.interrupted(norm) or self.iteration >= self.problem.max_iterations or not self.moving()
 
     def diagnose(self, norms: np.ndarray, curvature: Any, preconditioned: Any, breakdown: Any, direction: Any) -> None:

@@ -16,6 +16,8 @@ from ..stopping import Run, drive
 from ..system import system
 from .columns import one_by_one
 
+SHORT = 8  # steps of a cycle that is over so soon that it pays to keep M v for each
+
 
 @one_by_one
 def gmres(
@@ -29,9 +31,9 @@ def gmres(
     the meaning of converged and errors as in `cg`; iterations counts inner steps; b (n, k) is solved column by column.
     A cycle that makes no progress twice ends STAGNATED. Raises ValueError if restart < 1.
 
-    Holds restart + 3 vectors, twice as many with an M that is not known to be linear; step j costs one product, one M and
-    4 j sweeps (orthogonalised twice, classical Gram-Schmidt). Saad and Schultz (1986); Saad, Iterative Methods (2003),
-    Algorithms 9.5 and 9.6.
+    Holds restart + 3 vectors, 8 more with an M, twice as many with one that is not known to be linear; step j costs one
+    product, one M and 4 j sweeps (orthogonalised twice, classical Gram-Schmidt). Saad and Schultz (1986); Saad, Iterative
+    Methods (2003), Algorithms 9.5 and 9.6.
 
     >>> import numpy as np
     >>> from petrov.solvers import gmres
@@ -56,21 +58,24 @@ def iterate(run: Run, restart: int) -> Any:
 def cycle(run: Run, x: Any, r: Any, restart: int) -> Any:
     """One cycle from the residual r: the x that minimises ||b - A x|| over x + span Z."""
     A, M, space = run.problem.A, run.problem.M, run.space
-    stored = M is not None and not fixed(M)  # Z = M V must be kept if M may change
+    # Z = M V must be kept if M may change; the first are kept anyhow, so that a short cycle needs no M for its end.
+    kept = 0 if M is None else min(SHORT, restart) if fixed(M) else restart
     V = arrays.zeros((restart + 1, r.shape[0]), space)
-    Z = arrays.zeros((restart, r.shape[0]), space) if stored else V
+    Z = arrays.zeros((kept, r.shape[0]), space)
     beta = float(arrays.norm(r, space))
     V[0, :] = r * (1.0 / beta)
     small = LeastSquares.of(beta, restart, complex if space.dtype.startswith("complex") else float)
 
     def solution(steps: int) -> Any:
         y = space.xp.asarray(small.coefficients(steps), dtype=r.dtype, device=space.device)
-        correction = y @ Z[:steps, :]
-        return x + (correction if stored or M is None else reference.product(M, correction, space, "M"))
+        if steps <= kept:
+            return x + y @ Z[:steps, :]
+        along = y @ V[:steps, :]
+        return x + (along if M is None else reference.product(M, along, space, "M"))
 
     for j in range(restart):
         z = V[j, :] if M is None else reference.product(M, V[j, :], space, "M")
-        if stored:
+        if j < kept:
             Z[j, :] = z
         w = arrays.copy(reference.product(A, z, space), space)
         h, w = orthogonalise(w, V[: j + 1, :], space)

@@ -15,7 +15,7 @@ from ..result import SolveResult, Status
 from ..solver import Solver
 from .answers import Answers
 from .costs import Costs
-from .relation import Reference, Relation
+from .relation import SAME, Reference, Relation
 from .start import Start
 from .together import together
 
@@ -26,6 +26,7 @@ LEARNING = 0.1  # of rtol, for a right-hand side from which others are to be put
 STEADY = 0.05  # a deviation from the last matrix up to which several systems may share one set-up
 SHARED = 8  # systems that then are reckoned with
 TOLD = "put together from solutions of other right-hand sides"
+GROWN = 1.15  # times the mean seconds since a set-up, its own included, beyond which the next is due: noise is not growth
 LOADING = 0.5  # seconds that a first trial may take, which may load what others find
 AHEAD = 4  # systems to come from which a trial may pay
 
@@ -67,8 +68,8 @@ class Course:
     def advance(self, A: Any, bs: list[Any], *, uses: int = 1, ahead: int = AHEAD) -> list[SolveResult]:
         """Solve the next systems, which share A; `uses`: how many to come have this A, `ahead`: how many are to come at all."""
         begin = time.perf_counter()
-        relation = None if self.held is None else self.held.relation(A)
-        if relation is None or not relation.exact:
+        relation, held = self.related(A)
+        if relation is None or not (held and relation.exact):
             found = [self.anew(A, bs[0], relation, uses, ahead)]
         elif len(bs) > 1 and relation.same and all(map(plain_vector, bs)):
             found = self.several(bs)
@@ -80,6 +81,15 @@ class Course:
             self.last = result
         done = [replace(result, reason=f"{way}: {result.reason}" if result.reason else way) for way, result in found]
         return done if len(done) == len(bs) else [*done, *self.advance(A, bs[1:], uses=uses - 1, ahead=ahead - 1)]
+
+    def related(self, A: Any) -> tuple[Relation | None, bool]:
+        """How A is related to the matrix that the set-up was made for, or whether it is the one that is held; and whether that
+        is the one meant."""
+        if self.held is None or self.origin is None:
+            return None, False
+        if self.held is not self.origin and self.held.same(A):
+            return SAME, True
+        return self.origin.relation(A), self.held is self.origin
 
     @property
     def uses_neighbours(self) -> bool:
@@ -155,16 +165,15 @@ class Course:
         if self.solver is None:
             return "set up", self.fresh(A, b, uses, None, begin=time.perf_counter())
         self.steady = self.steady + 1 if relation is not None and relation.deviation <= STEADY else 0
-        source = relation if self.origin is self.held else None if self.origin is None else self.origin.relation(A)
-        names = self.ways(source, ahead)
+        names = self.ways(relation, ahead)
         name, begin, x0 = self.costs.choose(names), time.perf_counter(), self.start.guess(A, b)
         if name == "kept":
-            assert source is not None
+            assert relation is not None
             limit = self.costs.limit(name, names)
-            result = self.kept(A, b, source, x0, limit if self.costs.way(name).taken else max(limit, LOADING), begin)
+            result = self.kept(A, b, relation, x0, limit if self.costs.way(name).taken else max(limit, LOADING), begin)
             self.costs.settle(name, time.perf_counter() - begin - result.compile_seconds, names)
             if result.converged:
-                return f"the set-up of an earlier A0, A ~ {source.kind}", result
+                return f"the set-up of an earlier A0, A ~ {relation.kind}", result
             self.costs.way(name).lost()
             name, x0 = "fresh", result.x if result.status is Status.TIME_LIMIT else x0
         uses = max(uses, SHARED if self.steady > 1 else 1)
@@ -202,7 +211,7 @@ class Course:
             return False  # the scaling is of all rows, the set-up of those that are left
         if not self.uses_neighbours and source.deviation > (STEADY if source.plain else STEADY**2):
             return False  # what a scaling leaves is small beside the entries, and not beside the least eigenvalues
-        return len(self.cycle) < 2 or self.cycle[-1] <= sum(self.cycle) / len(self.cycle)
+        return len(self.cycle) < 4 or float(np.median(self.cycle[-3:])) <= GROWN * sum(self.cycle) / len(self.cycle)
 
     def fresh(self, A: Any, b: Any, uses: int, x0: Any, begin: float, **keywords: Any) -> SolveResult:
         """Set up for A, or bring up to date."""

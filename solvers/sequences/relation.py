@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import arrays
+from ..storage.csr import same_pattern
 
 EXACT = 1e-13  # of the largest entry of a column: deviations up to it are the rounding of products
 NEAR = 1.0  # a deviation beyond which one matrix tells nothing of another
@@ -69,17 +70,23 @@ class Reference:
         else:
             self.csr = self.csr.copy()
 
+    def same(self, A: Any) -> bool:
+        """Whether A is this matrix, entry by entry where those are at hand."""
+        other, mine = entries(A), self.csr
+        if other is not None and mine is not None:
+            return other.dtype == mine.dtype and same_pattern(other, mine) and np.array_equal(other.data, mine.data)
+        if isinstance(A, np.ndarray) and isinstance(self.A, np.ndarray):
+            return A.shape == self.A.shape and np.array_equal(A, self.A)
+        return A is self.A and not isinstance(A, np.ndarray)
+
     def relation(self, A: Any) -> Relation | None:
         """How A is related to this one; None if it is not, or that cannot be told."""
-        other = entries(A)
-        if other is None or self.csr is None:
-            if isinstance(A, np.ndarray) and isinstance(self.A, np.ndarray):
-                return SAME if A.shape == self.A.shape and np.array_equal(A, self.A) else None
-            return SAME if A is self.A and not isinstance(A, np.ndarray) else None
-        mine = self.csr
-        if other.dtype != mine.dtype or not same_pattern(other, mine):
+        if self.same(A):
+            return SAME
+        other, mine = entries(A), self.csr
+        if other is None or mine is None or other.dtype != mine.dtype or not same_pattern(other, mine):
             return None
-        return SAME if np.array_equal(other.data, mine.data) else self.scaling(other.data)
+        return self.scaling(other.data)
 
     def scaling(self, values: np.ndarray) -> Relation | None:
         """The scaling that a sample of the entries favours, held against all of them where it is exact on the sample."""
@@ -147,12 +154,6 @@ def entries(A: Any) -> Any:
     original = getattr(A, "original", A)
     on_host = arrays.sparse(original) and type(original).__module__.startswith("scipy.")
     return original.tocsr() if on_host else None
-
-
-def same_pattern(A: Any, B: Any) -> bool:
-    return (
-        A.shape == B.shape and A.nnz == B.nnz and np.array_equal(A.indptr, B.indptr) and np.array_equal(A.indices, B.indices)
-    )  # fmt: skip
 
 
 def places(A: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

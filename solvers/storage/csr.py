@@ -96,6 +96,12 @@ def view(A: Any) -> CSR:
     return CSR(values, unsigned(indices), unsigned(indptr), (rows, columns), A)
 
 
+def same_pattern(A: Any, B: Any) -> bool:
+    """Whether two CSR matrices of SciPy have entries at the same places."""
+    same = A.shape == B.shape and A.nnz == B.nnz
+    return same and np.array_equal(A.indptr, B.indptr) and np.array_equal(A.indices, B.indices)
+
+
 def unsigned(index: np.ndarray) -> np.ndarray:
     """The same integers as uint32 (or uint64), without a copy."""
     return np.ascontiguousarray(index).view(np.uint32 if index.itemsize == 4 else np.uint64)

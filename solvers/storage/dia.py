@@ -134,6 +134,7 @@ def sample(matrix: Any, count: int = 64) -> tuple[np.ndarray, np.ndarray]:
     n = matrix.shape[0]
     spread = np.linspace(0, n - 1, count).astype(int)
     rows = np.unique(np.concatenate([np.arange(min(n, count)), spread, np.arange(max(0, n - count), n)]))
-    places = [slice(matrix.indptr[i], matrix.indptr[i + 1]) for i in rows]
-    found = [matrix.indices[place].astype(np.int64) - i for i, place in zip(rows, places, strict=True)]
-    return np.unique(np.concatenate([np.zeros(1, np.int64), *found])), np.concatenate([matrix.data[place] for place in places])
+    starts, counts = matrix.indptr[rows].astype(np.int64), np.diff(matrix.indptr)[rows]
+    places = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+    found = matrix.indices[places].astype(np.int64) - np.repeat(rows, counts)
+    return np.unique(np.append(found, 0)), matrix.data[places]

@@ -57,6 +57,7 @@ class Course:
         self.origin: Reference | None = None  # the one its preconditioner or factors were made for
         self.answers: Answers | None = None
         self.costs, self.start = Costs(), Start()
+        self.units: np.ndarray | None = None  # of the columns of the last matrix, by those of the one the set-up was made for
         self.M: Any = None  # the preconditioner or factors
         self.space: Any = None
         self.recorded, self.repeats, self.steady = 0, 0, 0
@@ -166,7 +167,8 @@ class Course:
             return "set up", self.fresh(A, b, uses, None, begin=time.perf_counter())
         self.steady = self.steady + 1 if relation is not None and relation.deviation <= STEADY else 0
         names = self.ways(relation, ahead)
-        name, begin, x0 = self.costs.choose(names), time.perf_counter(), self.start.guess(A, b)
+        self.units = None if relation is None else relation.right
+        name, begin, x0 = self.costs.choose(names), time.perf_counter(), self.start.guess(A, b, self.units)
         if name == "kept":
             assert relation is not None
             limit = self.costs.limit(name, names)
@@ -229,6 +231,8 @@ class Course:
         result = self.run(b, x0=None if self.solver.plans and self.solver.plans[0].method == "direct" else x0, **keywords)
         self.held = self.origin = Reference(A, self.held)
         self.M = self.solver.answerer if result.converged else None
+        self.start.rebase(self.units)
+        self.units = None
         seconds = time.perf_counter() - begin - result.compile_seconds
         self.cycle = [seconds]
         if not keywords:
@@ -266,7 +270,7 @@ class Course:
         self.answers, self.repeats = None, 0
         if result.converged and plain_vector(b) and self.held is self.origin:
             self.known(b).learn(b, result.x, 1.0)
-        self.start.learn(result)
+        self.start.learn(result, self.units)
 
     @property
     def rtol(self) -> float:

@@ -90,8 +90,9 @@ def by_bands(A: Any) -> DIA | None:
     if A.shape[0] != A.shape[1] or n == 0 or A.nnz == 0:
         return None
     offsets, values = sample(matrix)
+    halves = (True, False) if mirrored_at_first(matrix) else (False,)
     kept = np.dtype(np.float32) if values.dtype == np.float64 and fits_single(values) else values.dtype
-    for half in (True, False):
+    for half in halves:
         chosen = offsets[offsets >= 0] if half else offsets
         while len(chosen) * kept.itemsize * n < A.nnz * (kept.itemsize + 4) and len(chosen) <= MOST_BANDS:
             bands, above, missed, rounded = filled(A, chosen, kept)
@@ -127,6 +128,16 @@ def mirrored(A: Any, offsets: np.ndarray, bands: np.ndarray) -> int:
     if bands.dtype.kind == "c" and bands[0].imag.any():
         return -1
     return int(count(A.shape[0], A.indptr, A.indices, A.tocsr().data, offsets, bands))
+
+
+def mirrored_at_first(matrix: Any, count: int = 64) -> bool:
+    """Whether the leading block is Hermitian: if not, A is not, and the passes that would tell are spared."""
+    m = min(count, matrix.shape[0])
+    end = matrix.indptr[m]
+    rows, columns, block = np.repeat(np.arange(m), np.diff(matrix.indptr[: m + 1])), matrix.indices[:end], np.zeros((m, m), matrix.dtype)
+    inside = columns < m
+    block[rows[inside], columns[inside]] = matrix.data[:end][inside]
+    return bool((block == block.conj().T).all())
 
 
 def sample(matrix: Any, count: int = 64) -> tuple[np.ndarray, np.ndarray]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from threadpoolctl import threadpool_limits
 
-from . import bars, document, petsc, report, runner, table, versus_report
+from . import bars, petsc, stages, table, versus_report
 from .bars import MISSED, NO_PEER, PASSED, TARGET, WORKS, Line, Spread, Work
-from .contests import Contest, contests
+from .contests import contests
 from .document import Document, Row
 from .measure import Settings
+from .stages import Suite
 from .table import ratio, seconds
 
 SETTINGS = {  # by `quick`: at least so many runs, all after the one that is judged
@@ -31,47 +29,9 @@ COLOURS = {TARGET: "green", PASSED: "green", MISSED: "bold red", NO_PEER: "yello
 def main(
     quick: bool = False, only: Sequence[str] | None = None, json: str | Path | None = None, html: str | Path | None = None
 ) -> int:
-    """Run the contests (those of the works `only` names), print the tables, keep the rows in `json`, the report in `html`.
-
-    json, html, resuming and Ctrl-C are those of `petrov bench poisson`; so is BLAS's one thread. Returns 0 whether or not the
-    bars are met, 1 if one of our answers was wrong, 2 for bad input, 130 after Ctrl-C.
-    """
-    try:
-        if unknown := set(only or ()) - WORKS.keys():
-            raise ValueError(f"there is no work {', '.join(sorted(unknown))}; there is {', '.join(WORKS)}")
-        path = Path(json) if json is not None else Path(html).with_suffix(".json") if html is not None else None
-        if html is not None:
-            report.require_libraries()
-        settings = SETTINGS[quick]
-        with threadpool_limits(limits=1, user_api="blas"):
-            wanted = {"suite": "peers", "quick": quick, "only": sorted(only or []), **asdict(settings)}
-            start, message = document.resume(path, document.identity(wanted))
-            return compare(contests(only, quick), settings, start, path, html, message)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"petrov bench peers: {error}", file=sys.stderr)
-        return runner.BAD_INPUT
-
-
-def compare(
-    chosen: list[Contest], settings: Settings, start: Document, path: Path | None, html: str | Path | None, message: str
-) -> int:
-    """Measure, show, report."""
-    console = table.console()
-    if message:
-        console.print(message)
-    result = runner.collect(groups(chosen, settings, start), len(chosen), start, path, console)
-    show(result, console)
-    if html is not None:
-        versus_report.write(result, Path(html))
-        console.print(f"report: {html}")
-    return runner.exit_code(result)
-
-
-def groups(chosen: Sequence[Contest], settings: Settings, start: Document) -> Iterator[tuple[list[Row], int]]:
-    """The rows of each contest: measured, or as they were if it is done."""
-    for one in chosen:
-        done = [row for row in start.rows if row.problem == one.name]
-        yield done or one.run(settings), 1
+    """Run the contests of the works `only` names, or all; the rest as in `stages.main`."""
+    suite = Suite("peers", WORKS, contests, SETTINGS[quick], show, versus_report.write)
+    return stages.main(suite, quick, only, json, html)
 
 
 # -- What is printed -------------------------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""`petrov bench sequences`: what recycling, sorting, block methods and petrov.Sequence are worth, beside a paper and its rivals."""
+"""`petrov bench sequences`: what recycling, blocks and petrov.Sequence are worth, beside a paper and the rivals."""

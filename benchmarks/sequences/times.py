@@ -50,6 +50,11 @@ class Timing(NamedTuple):
     few: int
 
 
+def name(problem: str) -> str:
+    """The name of the contest of a set."""
+    return f"{problem}: seconds a system"
+
+
 def measure(family: Family, timing: Timing) -> list[Row]:
     """Every way judged first, then timed in turn; a reference, which takes seconds a system, has one turn of one system."""
     everything = list(range(len(family.systems)))
@@ -76,8 +81,8 @@ class Entry:
         kind = "spd" if family.definite else "indefinite" if family.symmetric else "general"
         library = "petrov" if way.role == OURS else "rivals"
         self.row = Row(
-            f"{family.name}, {len(family.systems)} systems", family.name, kind, way.name, library, OK, rows=A.shape[0],
-            entries=int(A.nnz), rtol=family.rtol, work=WORK,
+            name(family.name), family.name, kind, way.name, library, OK, rows=A.shape[0], entries=int(A.nnz), rtol=family.rtol,
+            work=WORK,
         )  # fmt: skip
 
     def judge(self, chosen: list[int]) -> None:
@@ -138,6 +143,7 @@ class Standing(NamedTuple):
     ours: Row
     rival: Row | None
     reference: Row | None
+    references: list[Row]
 
     @property
     def ratio(self) -> float | None:
@@ -148,6 +154,17 @@ class Standing(NamedTuple):
     def gain(self) -> float | None:
         """SciPy's gmres(40) with the preconditioner that suits it best, over ours; the bar is REFERENCE_BAR."""
         return quotient(self.reference, self.ours)
+
+    @property
+    def gains(self) -> dict[str, float]:
+        """The same with every preconditioner that gave a right answer, or was out of time."""
+        found = {row.method.removeprefix(f"{REFERENCE} + "): quotient(row, self.ours) for row in self.references}
+        return {name: gain for name, gain in found.items() if gain is not None}
+
+    @property
+    def published(self) -> bool:
+        """The bar against GMRES(40) is meant for this set."""
+        return SETS[self.ours.family].published
 
 
 def quotient(a: Row | None, b: Row | None) -> float | None:
@@ -169,5 +186,6 @@ def standing(problem: str, rows: list[Row]) -> Standing:
     others = [row for row in rows if row.method != OURS and row.solve_seconds]
     references = [row for row in others if row.method.startswith(REFERENCE)]
     return Standing(
-        problem, next(row for row in rows if row.method == OURS), best(row for row in others if row.status == OK), best(references)
+        problem, next(row for row in rows if row.method == OURS), best(row for row in others if row.status == OK),
+        best(references), references,
     )

@@ -46,7 +46,7 @@ def ways(family: Family) -> list[Way]:
     references = (("none", None), ("Jacobi", Jacobi()), ("SOR", ssor), ("ASM", asm), incomplete)
     return [
         Way(OURS, OURS, False, in_sequence), *krylov(family),
-        Way("SuperLU, symmetric mode", RIVAL, True, lambda family, chosen, rtol: [factor(A).solve(b) for A, b in of(family, chosen)]),
+        Way("SuperLU, symmetric mode", RIVAL, True, factorised),
         Way("SuperLU, factors and ordering kept", RIVAL, False, factors_kept),
         Way("SuperLU of an earlier one as M", RIVAL, False, kept_while_good(cg if family.definite else gmres, factors)),
         Way("multigrid, updated" if family.definite else "PyAMG RS of an earlier one as M", RIVAL, False, multigrid),
@@ -64,6 +64,10 @@ def in_sequence(family: Family, chosen: list[int], rtol: float) -> Answers:
 
 
 # -- Every system by itself ------------------------------------------------------------------------------------------------
+
+
+def factorised(family: Family, chosen: list[int], rtol: float) -> Answers:
+    return [factor(A).solve(b) for A, b in of(family, chosen)]
 
 
 def krylov(family: Family) -> list[Way]:
@@ -117,26 +121,19 @@ def factors(A: Any) -> LinearOperator:
 
 def factors_kept(family: Family, chosen: list[int], rtol: float) -> Answers:
     """The factors while the matrix is the same, the ordering while its pattern is."""
-    former, found, pattern = None, [], None
+    first = family.systems[chosen[0]][0]
+    order = factor(first).perm_c.argsort()
+    numbered = sp.csr_array((np.arange(1.0, first.nnz + 1), first.indices, first.indptr), shape=first.shape)
+    pattern = sp.csc_array(numbered[order][:, order])
+    places = pattern.data.astype(np.int64) - 1
+    former, found = None, []
     for A, b in of(family, chosen):
-        if pattern is None:
-            lu = factor(A)
-            order = lu.perm_c.argsort()
-            numbered = sp.csr_array((np.arange(1.0, A.nnz + 1), A.indices, A.indptr), shape=A.shape)
-            pattern = sp.csc_array(numbered[order][:, order])
-            places = pattern.data.astype(np.int64) - 1
-            solve = lu.solve
-        elif A is not former:
+        if A is not former:
             pattern.data = A.data[places]
-            lu = factor(pattern, "NATURAL")
-
-            def solve(b: np.ndarray, lu: Any = lu) -> np.ndarray:
-                x = np.empty_like(b)
-                x[order] = lu.solve(b[order])
-                return x
-
-        former = A
-        found.append(solve(b))
+            lu, former = factor(pattern, "NATURAL"), A
+        x = np.empty_like(b)
+        x[order] = lu.solve(b[order])
+        found.append(x)
     return found
 
 

@@ -18,8 +18,8 @@ class Start:
     """The last solutions, and whether they have told anything of the next one.
 
     Solutions are remembered in the units of the matrix that the set-up was made for: where A = A0 diag(units), A^-1 b is the
-    like of A0^-1 b only after that scaling. Minimising ||b - A X c|| costs as many products as solutions are remembered. When that has gained nothing, it rests for 4, 8,
-    16, ... systems. Fischer, Comput. Methods Appl. Mech. Engrg. 163 (1998) 193.
+    like of A0^-1 b only after that scaling. Minimising ||b - A X c|| costs as many products as solutions are remembered. When
+    that has gained nothing, it rests for 4, 8, 16, ... systems. Fischer, Comput. Methods Appl. Mech. Engrg. 163 (1998) 193.
     """
 
     def __init__(self) -> None:

@@ -134,8 +134,8 @@ def mirrored_at_first(matrix: Any, count: int = 64) -> bool:
     """Whether the leading block is Hermitian: if not, A is not, and the passes that would tell are spared."""
     m = min(count, matrix.shape[0])
     end = matrix.indptr[m]
-    rows, columns, block = np.repeat(np.arange(m), np.diff(matrix.indptr[: m + 1])), matrix.indices[:end], np.zeros((m, m), matrix.dtype)
-    inside = columns < m
+    rows, columns = np.repeat(np.arange(m), np.diff(matrix.indptr[: m + 1])), matrix.indices[:end]
+    inside, block = columns < m, np.zeros((m, m), matrix.dtype)
     block[rows[inside], columns[inside]] = matrix.data[:end][inside]
     return bool((block == block.conj().T).all())
 

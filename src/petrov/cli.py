@@ -111,7 +111,11 @@ def add_bench(command: argparse.ArgumentParser) -> None:
     peers.set_defaults(run=bench_peers)
     peers.add_argument("--quick", action="store_true", help="small sizes, about a minute")
     peers.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
-    for command in (poisson, peers):
+    sequences = suites.add_parser("sequences", help="recycling, blocks and petrov.Sequence beside a paper and the rivals")
+    sequences.set_defaults(run=bench_sequences)
+    sequences.add_argument("--quick", action="store_true", help="small sets, about a minute")
+    sequences.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
+    for command in (poisson, peers, sequences):
         command.add_argument("--json", type=Path, metavar="FILE", help="keep the rows, and go on with an unfinished run")
         command.add_argument("--html", type=Path, metavar="FILE", help="write the report")
     compare = suites.add_parser("compare", help="two JSON files of earlier runs side by side")
@@ -133,6 +137,11 @@ def bench(arguments: argparse.Namespace) -> int:
 def bench_peers(arguments: argparse.Namespace) -> int:
     versus = part(".benchmarks.versus")
     return versus.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
+
+
+def bench_sequences(arguments: argparse.Namespace) -> int:
+    suite = part(".benchmarks.sequences.suite")
+    return suite.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
 
 
 def generate(arguments: argparse.Namespace) -> int:

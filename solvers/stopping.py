@@ -87,6 +87,7 @@ class Run:
         self.best_norms = np.full(k, math.inf)
         self.latest: Callable[[], Any] = self.start
         self.row_norm: float | None = None  # 0 where products are made in double precision after all
+        self.patience = 2  # restarts in a row that may bring nothing
         self.refining = False  # each step is judged by its true residual, so the history is the truth
         self.compile_seconds = 0.0
         self.began = time.perf_counter()
@@ -150,7 +151,7 @@ class Run:
                 return Status.STAGNATED  # asked for more than the precision holds, and got what it holds
             bar = 0.5 if self.apparent[column] else 0.999
             self.strikes[column] = self.strikes[column] + 1 if norm > bar * previous else 0
-            if self.strikes[column] >= 2:
+            if self.strikes[column] >= (2 if self.apparent[column] else self.patience):
                 return Status.STAGNATED
             if self.apparent[column]:  # the recurrence ran ahead of the truth: aim it lower
                 self.check[column] = min(self.check[column], 0.25 * norm)

@@ -2,7 +2,8 @@
 
 Wang et al., Accelerating Data Generation for Neural Operators via Krylov Subspace Recycling, ICLR 2024, Table 1. There both ran
 in PETSc on 72 processes, so SOR sweeps within 72 blocks of rows, and ASM has 72 pieces with ILU(0) inside; so it is here. The two
-sets with coefficients are built as the released scripts build them (sets.py): the paper's counts are those of that matrix.
+sets with coefficients are built as the released scripts build them (sets.py): the paper's counts are those of that matrix. Its
+GMRES(40) stopped at 10,000 iterations, solved or not: 9,775 are its mean on Darcy without preconditioner; ours stops there too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...solvers import IncompleteCholesky, Jacobi, gcrodr, gmres
+from ...solvers import IncompleteCholesky, Jacobi, Status, gcrodr, gmres
 from ...solvers.recycling import sorting
 from ..document import NOT_CONVERGED, OK, WRONG, Row
 from . import sets
@@ -22,7 +23,8 @@ from .sets import Family
 from .sweeps import asm, ilu0, local_ssor
 
 WORK = "ratios"
-RESTART, RECYCLE, MOST = 40, 20, 100_000
+RESTART, RECYCLE = 40, 20
+MOST = 10_000  # iterations a system, as in the paper's scripts
 GMRES, SORTED, UNSORTED = "GMRES(40)", "SKR(40, 20), sorted", "SKR(40, 20), unsorted"
 PRECONDITIONERS: dict[str, Any] = {
     "none": None, "Jacobi": Jacobi(), "SOR": local_ssor, "ASM": asm, "ICC": IncompleteCholesky(), "ILU": ilu0,
@@ -114,7 +116,7 @@ class Comparison(NamedTuple):
 
     @property
     def within(self) -> bool:
-        """Every answer was right, and the ratio is not below the paper's range."""
+        """Every answer of SKR was right, and the ratio is not below the paper's range. GMRES(40) may have stopped at MOST."""
         return self.right and self.ratio >= self.case.least
 
 
@@ -128,7 +130,7 @@ def measure(family: Family, case: Case, seconds: float) -> list[Row]:
     def one(method: Callable[..., Any], k: int, **keywords: Any) -> tuple[Any, float]:
         A, b = family.systems[k]
         applied = M if shared or recipe is None else recipe(A)
-        result = method(A, b, M=applied, restart=RESTART, rtol=rtol, max_iterations=MOST, **keywords)
+        result = method(A, b, M=applied, restart=RESTART, rtol=rtol, **keywords)
         return result, float(np.linalg.norm(b - A @ result.x) / np.linalg.norm(b))
 
     def alone() -> Iterator[tuple[Any, float]]:
@@ -136,12 +138,12 @@ def measure(family: Family, case: Case, seconds: float) -> list[Row]:
         for k in range(len(family.systems)):
             if k >= LEAST and time.perf_counter() - begun > seconds:
                 return
-            yield one(gmres, k)
+            yield one(patient, k)
 
     def carried(order: Iterable[int]) -> Iterator[tuple[Any, float]]:
         space = None
         for k in order:
-            result, residual = one(gcrodr, k, recycle=RECYCLE, space=space)
+            result, residual = one(gcrodr, k, recycle=RECYCLE, space=space, max_iterations=MOST)
             space = result.space
             yield result, residual
 
@@ -152,6 +154,15 @@ def measure(family: Family, case: Case, seconds: float) -> list[Row]:
     order = sorting.order(family.parameters, "greedy")
     runs = {GMRES: alone(), SORTED: carried(order), UNSORTED: carried(range(len(family.systems)))}
     return [counted(row, method, list(found)) for method, found in runs.items()]
+
+
+def patient(A: Any, b: np.ndarray, **keywords: Any) -> Any:
+    """gmres that goes on after cycles without progress, as PETSc's does; at MOST iterations it is over."""
+    result = gmres(A, b, max_iterations=MOST, **keywords)
+    while result.status is Status.STAGNATED and result.iterations < MOST:
+        more = gmres(A, b, x0=result.x, max_iterations=MOST - result.iterations, **keywords)
+        result = replace(more, iterations=result.iterations + more.iterations)
+    return result
 
 
 def counted(row: Row, method: str, found: list[tuple[Any, float]]) -> Row:
@@ -178,7 +189,8 @@ def comparisons(rows: Iterable[Row]) -> list[Comparison]:
         if len(group) == 3:
             first = group[GMRES]
             assert first.rtol is not None
-            means = (float(np.mean([count for _, count in group[m].history])) for m in (GMRES, SORTED, UNSORTED))
-            right = all(row.status == OK for row in group.values())
-            found.append(Comparison(Case(first.family, first.rtol, first.chose), *means, right))
+            mean = {method: float(np.mean([count for _, count in row.history])) for method, row in group.items()}
+            right = all(row.status == OK for method, row in group.items() if method != GMRES)
+            case = Case(first.family, first.rtol, first.chose)
+            found.append(Comparison(case, mean[GMRES], mean[SORTED], mean[UNSORTED], right))
     return found

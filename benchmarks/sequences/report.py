@@ -16,7 +16,7 @@ from .verdicts import WORKS, by_tolerance, tally, verdicts
 
 TEMPLATE = "sequences.html.j2"
 DRAWN = "Jacobi"  # whose iterations are drawn system by system
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     GMRES: {"color": "#e6550d", "marker": "s", "linestyle": (0, (4, 2)), "markerfacecolor": "white"},
     UNSORTED: {"color": "#17a2b8", "marker": "o", "linestyle": "-"},
     SORTED: {"color": "#0b3c8c", "marker": "o", "linestyle": "-"},

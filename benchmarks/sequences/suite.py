@@ -100,7 +100,8 @@ def show(result: Document, console: Console) -> None:
 
 
 def table_of_ratios(result: Document) -> Table:
-    shown = Table(title="GMRES(40) / SKR(40, 20), iterations: sorted / unsorted (paper)", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    title = "GMRES(40) / SKR(40, 20), iterations: sorted / unsorted (paper)"
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("set", no_wrap=True)
     for name in ratios.PRECONDITIONERS:
         shown.add_column(name, justify="right", no_wrap=True)
@@ -120,6 +121,6 @@ def table_of_verdicts(result: Document) -> Table:
         shown.add_column(name, overflow="fold")
     quick = result.identity["settings"]["quick"]
     for one in verdicts(result.rows):
-        said = Text("met", style="green") if one.met else Text("small", style="dim") if quick else Text("MISSED", style="bold red")
-        shown.add_row(one.work, one.problem, one.found, one.bar, said)
+        word, style = ("met", "green") if one.met else ("small", "dim") if quick else ("MISSED", "bold red")
+        shown.add_row(one.work, one.problem, one.found, one.bar, Text(word, style=style))
     return shown

@@ -11,8 +11,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, splu
 from scipy.sparse.linalg import gmres as scipy_gmres
 
-import petrov
-
+from ... import Sequence
 from ...solvers import IncompleteCholesky, IncompleteLU, Jacobi, SmoothedAggregation, Solver, cg, compact, gmres, minres
 from ...solvers.external.pyamg import PyAMG
 from .sets import Family
@@ -59,7 +58,7 @@ def of(family: Family, chosen: list[int]) -> Iterator[tuple[Any, np.ndarray]]:
 
 
 def in_sequence(family: Family, chosen: list[int], rtol: float) -> Answers:
-    sequence = petrov.Sequence(rtol=rtol)
+    sequence = Sequence(rtol=rtol)
     return [result.x for result in sequence.solve(list(of(family, chosen)), parameters=family.parameters[chosen])]
 
 

@@ -20,6 +20,8 @@ from ..system import system
 from .columns import one_by_one
 from .gmres import LeastSquares, orthogonalise
 
+PATIENCE = 10  # cycles without progress: meanwhile the space becomes better, which GMRES has not
+
 
 @one_by_one
 def gcrodr(
@@ -34,7 +36,7 @@ def gcrodr(
     costs as many products with A as it has directions, once, and any space gives a right answer.
 
     Preconditioning is on the right. Common arguments, the meaning of converged and errors as in `cg`; iterations counts inner
-    steps; b (n, k) is solved column by column, each with the space of the one before. A cycle that makes no progress twice ends
+    steps; b (n, k) is solved column by column, each with the space of the one before. Ten cycles in a row without progress end
     STAGNATED. Raises ValueError unless 0 < recycle < restart.
 
     Holds 2 restart vectors with an M, restart without, and 2 recycle more (3 with an M); step j costs one product, one M and
@@ -88,7 +90,7 @@ class Kept:
 
 
 def iterate(run: Run, restart: int, recycle: int, space: RecycleSpace | None, kept: Kept) -> Any:
-    x = run.start()
+    x, run.patience = run.start(), PATIENCE
     while (r := run.restart(x)) is not None:
         bases = imaged(run, space) if kept.bases is None else kept.bases
         x, r = projected(run, bases, x, r)

@@ -42,7 +42,7 @@ class Extent:
     block_rounds: int
 
 
-EXTENTS = {True: Extent(6, 1.0, 12, 2, 2, 2, 40, 64, 1), False: Extent(30, 20.0, 100, 5, 3, 5, 100, 512, 3)}
+EXTENTS = {True: Extent(6, 1.0, 12, 2, 2, 2, 40, 64, 1), False: Extent(16, 8.0, 100, 5, 3, 5, 100, 512, 3)}
 
 
 def main(

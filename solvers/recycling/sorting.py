@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ def order(parameters: Any, method: str = "auto", *, start: int = 0) -> np.ndarra
 
     Notes
     -----
-    Memory: N p numbers (p after the reduction). The reduction never lengthens a distance between fields. Wang et al., ICLR 2024,
+    Memory: N p numbers (p after the reduction, 168 for fields in the plane; in single precision where the fields are) and a slice
+    of the fields, which may be a memory map. The reduction never lengthens a distance between fields. Wang et al., ICLR 2024,
     Algorithm 1; Skilling, AIP Conf. Proc. 707 (2004) 381. Raises ValueError for parameters that are not finite numbers.
 
     >>> import numpy as np
@@ -56,9 +58,9 @@ def order(parameters: Any, method: str = "auto", *, start: int = 0) -> np.ndarra
 
 
 def features(parameters: Any) -> np.ndarray:
-    """(N, p) in double precision, of short rows, distances as they are or a little less."""
+    """(N, p) of short rows, distances as they are or a little less."""
     P = np.asarray(parameters)
-    if P.ndim == 0 or P.dtype.kind not in "biufc" or not np.isfinite(P).all():
+    if P.ndim == 0 or P.dtype.kind not in "biufc" or not all(np.isfinite(part).all() for part in slices(P)):
         raise ValueError(f"parameters must be finite numbers, one sample a row; got dtype {P.dtype}, shape {P.shape}")
     if P.dtype.kind == "c":
         P = np.stack([P.real, P.imag], axis=-1).reshape(len(P), *P.shape[1:-1], -1)
@@ -73,19 +75,25 @@ def features(parameters: Any) -> np.ndarray:
 
 def low_frequencies(fields: np.ndarray, count: int = KEPT) -> np.ndarray:
     """(N, p): the lowest `count` frequencies of every axis but the first, by Parseval scaled to keep their distances."""
-    axes, N = tuple(range(1, fields.ndim)), len(fields)
+    axes = tuple(range(1, fields.ndim))
     keep = np.ix_(*([*range(count // 2), *range(-(count // 2), 0)] if n > count else range(n) for n in fields.shape[1:-1]))
     last, even = min(count // 2 + 1, fields.shape[-1] // 2 + 1), fields.shape[-1] % 2 == 0
     weights = np.full(last, np.sqrt(2.0))  # of a pair of conjugate frequencies, of which one is kept
     weights[0] = 1.0
     if even and last == fields.shape[-1] // 2 + 1:
         weights[-1] = 1.0
-    step, parts = max(1, AT_ONCE // max(1, fields[0].size if N else 1)), []
-    for first in range(0, N, step):
-        waves = np.fft.rfftn(np.asarray(fields[first : first + step], float), axes=axes, norm="ortho")[..., :last] * weights
+    kind, parts = np.result_type(fields.dtype, np.float32), []
+    for part in slices(fields):
+        waves = np.fft.rfftn(np.asarray(part, kind), axes=axes, norm="ortho")[..., :last] * weights
         kept = waves[(slice(None), *keep)].reshape(len(waves), -1)
-        parts.append(np.concatenate([kept.real, kept.imag], axis=1))
+        parts.append(np.concatenate([kept.real, kept.imag], axis=1).astype(kind, copy=False))
     return np.concatenate(parts) if parts else np.zeros((0, 1))
+
+
+def slices(samples: np.ndarray) -> Iterator[np.ndarray]:
+    """A few million numbers at a time."""
+    step = max(1, AT_ONCE // max(1, samples[0].size if len(samples) else 1))
+    return (samples[first : first + step] for first in range(0, len(samples), step))
 
 
 def greedy(F: np.ndarray, start: int = 0) -> np.ndarray:
@@ -122,10 +130,11 @@ def hilbert(F: np.ndarray) -> np.ndarray:
     """The rows in the order of a Hilbert curve through their principal directions."""
     if len(F) < 2:
         return np.arange(len(F))
-    centred = F - F.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
+    mean, scale = F.mean(axis=0, dtype=float), max(float(np.abs(F).max()), 1e-300)
+    spread = sum(np.asarray((part - mean) / scale, float).T @ ((part - mean) / scale) for part in slices(F))
+    values, vectors = np.linalg.eigh(spread)
     axes = vectors[:, ::-1][:, : min(AXES, int(np.sum(values > 1e-12 * values[-1])) or 1)]
-    place = centred @ axes
+    place = np.concatenate([(part - mean) @ axes for part in slices(F)])
     span = np.ptp(place[:, 0])  # one scale for all: a curve must not stretch what hardly differs
     cells = np.clip((place - place.min(axis=0)) / (span if span > 0 else 1.0) * (2**BITS - 1), 0, 2**BITS - 1)
     return np.lexsort(hilbert_digits(cells.astype(np.int64))[::-1])

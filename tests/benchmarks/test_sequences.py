@@ -113,6 +113,9 @@ def test_gmres_is_counted_up_to_the_cap_of_the_paper(monkeypatch):
     rows = {row.method: row for row in ratios.measure(family, Case("Darcy", 1e-8, "none"), 0.0)}
     assert rows[GMRES].status == "NOT CONVERGED" and [count for _, count in rows[GMRES].history] == [60, 60]
     assert "2 of 2 systems were not solved" in rows[GMRES].reason
+    monkeypatch.setattr(ratios, "MOST", 200)
+    cyclic = np.roll(np.eye(100), 1, axis=0)  # no progress before the hundredth step
+    assert ratios.patient(cyclic, np.eye(100)[0], M=None, restart=40, rtol=1e-8).iterations == 200
 
 
 def test_a_space_that_is_carried_saves_iterations():

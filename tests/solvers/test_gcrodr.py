@@ -94,7 +94,7 @@ def test_the_steps_are_those_of_the_textbook(kind, m, k):
         A, b = family(kind, i)
         x, steps, Y = textbook(A, b, m, k, 1e-8, Y)
         result = gcrodr(A, b, restart=m, recycle=k, space=space, max_iterations=5_000)
-        assert result.converged and abs(result.iterations - steps) <= max(2, 0.02 * steps), (i, result.iterations, steps)
+        assert result.converged and abs(result.iterations - steps) <= 2, (i, result.iterations, steps)
         np.testing.assert_allclose(result.x, x, atol=1e-5 * la.norm(x))
         space = result.space
 
@@ -137,6 +137,14 @@ def test_a_sequence_of_diffusion_problems():
         products += result.matvecs, gmres(A, b, M=Jacobi()).matvecs
         assert result.converged and space.source is not None and 20 <= space.size <= 21
     assert products[0] <= 0.4 * products[1], products
+
+
+def test_cycles_without_progress_are_waited_for():
+    """An indefinite matrix on which two cycles gain less than a thousandth before the space is good enough."""
+    A = sp.csr_array(problems.poisson(24).A - 50 * sp.eye_array(576))
+    b = np.random.default_rng(1).standard_normal(576)
+    assert gcrodr(A, b, restart=12, recycle=9, max_iterations=500).converged
+    assert not gmres(A, b, restart=12, max_iterations=500).converged
 
 
 def test_an_m_that_changes():

@@ -14,7 +14,9 @@ import petrov
 from petrov.solvers import Jacobi, SolveInterrupted, problems
 from petrov.solvers.sequences.answers import Answers
 from petrov.solvers.sequences.costs import Costs
-from petrov.solvers.sequences.relation import Reference
+from petrov.solvers.sequences.course import Course, Options
+from petrov.solvers.sequences.relation import SAME, Reference
+from petrov.solvers.sequences.start import Start, combination
 
 RNG = np.random.default_rng(41)
 L = sp.csr_array(problems.poisson(24).A)
@@ -51,6 +53,8 @@ SEQUENCES = {
     "both scaled": [(d @ L @ d, F) for d in D],
     "multiples": [((1 + k) * L, F) for k in range(5)],
     "nearly scaled": [(L @ d - 0.01 * k * sp.eye_array(N), F) for k, d in enumerate(D)],
+    "there and back": [((1 + t) * L + s * sp.eye_array(N), F) for t, s in zip([0, 0, 0, 2, 0, 0, 2, 0], range(8), strict=True)],
+    "the first after others": [(L + 1e-3 * k * sp.eye_array(N), F) for k in (0, 1, 2, 3, 4, 4)] + [(3 * L, F), (L, F), (L, F)],
     "drifting": [(L + 0.5 * k * sp.eye_array(N), F) for k in range(12)],
     "independent media": [problems.darcy(24, seed=k)[:2] for k in range(6)],
     "not symmetric": [(wind(k), F) for k in range(6)],
@@ -116,8 +120,9 @@ TOLD = "put together from solutions of other right-hand sides"
         ([(d @ L, d @ F) for d in D], {"set up": 1, f"{TOLD}, A = diag(d) A0": 5}),
         ([(d @ L @ d, d @ F) for d in D], {"set up": 1, f"{TOLD}, A = diag(d) A0 diag(d)": 5}),
         ([(L @ d, b) for d, (_, b) in zip(D, directions(L, 6, 6), strict=True)], {"set up": 1, "A = A0 diag(d)": 5}),
+        ([(L, F), (L, F + 1e-5 * RNG.standard_normal(N)), *directions(L, 2, 30)], {"set up": 1, "the same A": 1, TOLD: 30}),
     ],
-    ids=["few directions", "equal matrices", "full rank", "columns", "rows", "both", "columns, full rank"],
+    ids=["few directions", "equal matrices", "full rank", "columns", "rows", "both", "columns, full rank", "one almost known"],
 )
 def test_what_is_known_is_not_solved_again(systems, expected):
     assert ways(systems) == expected
@@ -127,6 +132,59 @@ def test_a_factorisation_serves_matrices_that_change_a_little():
     A = problems.convection_diffusion(64, peclet=20.0).A
     systems = [(sp.csr_array(A + 1.0 * k * sp.eye_array(A.shape[0])), np.ones(A.shape[0])) for k in range(40)]
     assert sum(count for way, count in ways(systems, method="direct").items() if way.startswith("the set-up of an earlier")) > 20
+
+
+def test_a_multiple_of_the_first_matrix_is_no_multiple_of_the_one_that_is_held():
+    course, near = Course(Options()), sp.csr_array(L + 1e-3 * sp.eye_array(N))
+    course.advance(L, [F])
+    relation, held = course.related(near)
+    assert held and relation is not None and not relation.exact
+    course.kept(near, F, relation, None, np.inf, 0.0)
+    assert course.related(near) == (SAME, True)
+    relation, held = course.related(sp.csr_array(3 * L))
+    assert relation is not None and relation.exact and not held
+
+
+def test_a_first_iterate_comes_in_the_units_of_its_matrix():
+    """A_k = L diag(d_k) - c_k I, c small: the solutions are alike after diag(d_k) alone."""
+    systems = [(sp.csr_array(L @ D[k % 6] - 0.1 * k * sp.eye_array(N)), F) for k in range(20)]
+    start, found = Start(), []
+    for k, (A, b) in enumerate(systems):
+        units = D[k % 6].diagonal() / D[0].diagonal()
+        found.append((start.guess(A, b, units), start.guess(A, b, None) if k == 4 else None))
+        x = np.linalg.solve(A.toarray(), b)
+        start.learn(petrov.solve(A, b), units)
+        if found[-1][0] is not None:
+            assert np.linalg.norm(found[-1][0] - x) < 0.1 * np.linalg.norm(x)
+    assert found[4][0] is not None and found[4][1] is None
+    A, b = systems[-1]
+    start.rests, before = 0, start.guess(A, b, D[1].diagonal() / D[0].diagonal())
+    start.rebase(D[2].diagonal() / D[0].diagonal())
+    np.testing.assert_allclose(start.guess(A, b, D[1].diagonal() / D[2].diagonal()), before, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["independent", "dependent", "none", "not finite"])
+def test_the_combination_of_least_residual(kind):
+    rows, b = np.random.default_rng(5).standard_normal((3, 40)), np.random.default_rng(6).standard_normal(40)
+    if kind == "dependent":
+        rows[2] = rows[0] - 1e5 * rows[1]
+    if kind == "none":
+        rows[:] = 0.0
+    c, left = combination(np.full_like(rows, np.nan) if kind == "not finite" else rows, b)
+    if kind == "not finite":
+        assert np.isnan(left)
+        return
+    best = np.linalg.lstsq(rows.T, b, rcond=1e-9)[0]
+    assert left == pytest.approx(np.linalg.norm(b - best @ rows), rel=1e-9) and np.abs(c).max() < 1e3
+
+
+def test_no_sorting_under_multigrid_and_none_where_nothing_moves():
+    media = [problems.darcy(100, seed=k)[:2] for k in range(4)]
+    fields = np.random.default_rng(1).standard_normal((4, 5))
+    for method, M, moved in (("cg", "gmg", "in the order they came"), ("cg", "ic", "4 sorted")):
+        sequence = petrov.Sequence(method=method, M=M)
+        sequence.solve(media, parameters=fields)
+        assert sequence.summary.sorted == moved
 
 
 def test_recycled_directions_halve_the_iterations():

@@ -118,7 +118,8 @@ class Solver:
 
     def look(self, A: Any) -> None:
         """Recognise A and reduce it to the matrix that is solved with."""
-        self.original = compact(arrays.detach(np.asarray(A) if arrays.is_numpy_matrix(A) else A))
+        like = None if self.seen is None else self.original
+        self.original = compact(arrays.detach(np.asarray(A) if arrays.is_numpy_matrix(A) else A), like=like)
         checked(self.original)
         self.defect, _, _ = matrix_in_range(self.original)
         if self.defect is not None:

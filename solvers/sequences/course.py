@@ -168,16 +168,16 @@ class Course:
         self.steady = self.steady + 1 if relation is not None and relation.deviation <= STEADY else 0
         names = self.ways(relation, ahead)
         self.units = None if relation is None else relation.right
-        name, begin, x0 = self.costs.choose(names), time.perf_counter(), self.start.guess(A, b, self.units)
+        name, begin, x0 = self.costs.choose(names), time.perf_counter(), None
         if name == "kept":
             assert relation is not None
             limit = self.costs.limit(name, names)
-            result = self.kept(A, b, relation, x0, limit if self.costs.way(name).taken else max(limit, LOADING), begin)
+            result = self.kept(A, b, relation, limit if self.costs.way(name).taken else max(limit, LOADING), begin)
             self.costs.settle(name, time.perf_counter() - begin - result.compile_seconds, names)
             if result.converged:
                 return f"the set-up of an earlier A0, A ~ {relation.kind}", result
             self.costs.way(name).lost()
-            name, x0 = "fresh", result.x if result.status is Status.TIME_LIMIT else x0
+            name, x0 = "fresh", result.x if result.status is Status.TIME_LIMIT else None
         uses = max(uses, SHARED if self.steady > 1 else 1)
         if name == "recycled":
             result = self.recycled(A, b, uses, x0, names, begin)
@@ -228,7 +228,9 @@ class Course:
         space = keywords.get("space")
         if space is not None and space.basis.shape[1] != self.solver.A.shape[0]:
             keywords["space"] = None
-        result = self.run(b, x0=None if self.solver.plans and self.solver.plans[0].method == "direct" else x0, **keywords)
+        direct = bool(self.solver.plans) and self.solver.plans[0].method == "direct"
+        x0 = None if direct else self.start.guess(self.solver.original, b, self.units) if x0 is None else x0
+        result = self.run(b, x0=x0, **keywords)
         self.held = self.origin = Reference(A, self.held)
         self.M = self.solver.answerer if result.converged else None
         self.start.rebase(self.units)
@@ -240,11 +242,11 @@ class Course:
         self.after(b, result)
         return replace(result, setup_seconds=result.setup_seconds + self.solver.look_seconds)
 
-    def kept(self, A: Any, b: Any, source: Relation, x0: Any, limit: float, begin: float) -> SolveResult:
+    def kept(self, A: Any, b: Any, source: Relation, limit: float, begin: float) -> SolveResult:
         """Solve with the set-up of an earlier matrix as the preconditioner."""
         assert self.solver is not None
         self.solver.update(A, adapt=lambda _: source.inverse(self.M))
-        result = self.run(b, x0=x0, time_limit=limit)
+        result = self.run(b, x0=self.start.guess(self.solver.original, b, self.units), time_limit=limit)
         self.held = Reference(A, self.held)
         self.cycle.append(time.perf_counter() - begin - result.compile_seconds)
         if result.converged:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import arrays
 from ..result import SolveResult
+from ..storage import Stored
 
 REMEMBERED = 3
 DEPENDENT = 1e-13  # of the largest eigenvalue of a Gram matrix of rows of length one
@@ -27,11 +27,11 @@ class Start:
         self.rests, self.patience = 0, 4
 
     def guess(self, A: Any, b: Any, units: np.ndarray | None) -> np.ndarray | None:
-        """x0 (n,), or None where it is not worth it."""
+        """x0 (n,) for a compacted A, or None where it is not worth it."""
         if self.rests:
             self.rests -= 1
             return None
-        if not self.recent or not isinstance(b, np.ndarray) or b.shape != self.recent[0].shape or not arrays.sparse(A):
+        if not self.recent or not isinstance(b, np.ndarray) or b.shape != self.recent[0].shape or not isinstance(A, Stored):
             return None
         with np.errstate(all="ignore"):
             X = np.stack(self.recent if units is None else [x / units for x in self.recent])

@@ -16,12 +16,13 @@ Stored = CSR | DIA | SELL  # what the compiled kernels read
 FROM = 2_000  # rows from which another form than CSR is worth making
 
 
-def compact(A: Any) -> Any:
+def compact(A: Any, *, like: Any = None) -> Any:
     """A re-stored in the smallest lossless form that the compiled kernels read; what has no entries passes untouched.
 
     SciPy sparse arrays and matrices of any format become CSR with unsigned indices, duplicates summed, nothing dropped and
     nothing rounded; a CSR matrix in canonical form shares its memory. Compact once and hand the object around: it is its
-    own warm cache. Raises ValueError if the index arrays are not those of a matrix.
+    own warm cache. `like`, a compacted matrix, spares the search where A has entries at the same places. Raises ValueError if the
+    index arrays are not those of a matrix.
 
     >>> import scipy.sparse as sp
     >>> from petrov.solvers import compact
@@ -31,7 +32,7 @@ def compact(A: Any) -> Any:
     if isinstance(A, Stored) or not arrays.sparse(A):
         return A
     csr = canonical(A)
-    return csr if csr.shape[0] < FROM else by_bands(csr) or by_slices(csr) or csr
+    return csr if csr.shape[0] < FROM else by_bands(csr, like) or by_slices(csr) or csr
 
 
 def empty(kind: tuple[str, ...], rows: int) -> Stored:

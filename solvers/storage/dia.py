@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .csr import same_pattern
 from .single import fits_single
 
 MOST_BANDS = 32
@@ -81,14 +82,17 @@ class DIA:
         )
 
 
-def by_bands(A: Any) -> DIA | None:
+def by_bands(A: Any, like: Any = None) -> DIA | None:
     """A canonical CSR view as bands, those of a Hermitian matrix halved; None where CSR would be smaller.
 
-    A few rows tell what to try; the passes over all entries tell what holds.
+    A matrix of the same pattern (`like`), else a few rows tell what to try; the passes over all entries tell what holds.
     """
     matrix, n = A.tocsr(), A.shape[0]
     if A.shape[0] != A.shape[1] or n == 0 or A.nnz == 0:
         return None
+    alike = isinstance(like, DIA) and like.dtype == matrix.dtype and same_pattern(matrix, like.original)
+    if alike and (found := by_the_same_bands(A, like)) is not None:
+        return found
     offsets, values = sample(matrix)
     halves = (True, False) if mirrored_at_first(matrix) else (False,)
     kept = np.dtype(np.float32) if values.dtype == np.float64 and fits_single(values) else values.dtype
@@ -109,6 +113,15 @@ def by_bands(A: Any) -> DIA | None:
         else:
             return None  # the bands above the diagonal alone are too many
     return None
+
+
+def by_the_same_bands(A: Any, like: DIA) -> DIA | None:
+    """A in the bands and the precision of another matrix; None if that loses an entry."""
+    offsets = np.array(like.offsets)
+    bands, above, missed, rounded = filled(A, offsets, like.bands.dtype)
+    if rounded or len(missed) or (like.hermitian and mirrored(A, offsets, bands) != above):
+        return None
+    return DIA(bands, like.offsets, like.hermitian, A.tocsr())
 
 
 def filled(A: Any, offsets: np.ndarray, kept: np.dtype) -> tuple[np.ndarray, int, np.ndarray, bool]:

@@ -59,6 +59,21 @@ def entries(A: DIA) -> np.ndarray:
 
 
 @settings(max_examples=60, deadline=None)
+@given(A=banded(), B=banded(), seed=st.integers(0, 2**20), other=st.sampled_from(["values", "one value", "pattern"]))
+def test_bands_like_those_of_another_matrix_are_lossless(A, B, seed, other):
+    like, rng = by_bands(canonical(A)), np.random.default_rng(seed)
+    if other != "pattern":
+        B = A.copy()
+        if other == "values":
+            B.data = VALUES["double"](rng, B.nnz).astype(B.dtype)
+        elif B.nnz:
+            B.data[rng.integers(B.nnz)] = 1 / 3
+    form = by_bands(canonical(B), like)
+    if form is not None:
+        assert np.array_equal(entries(form), B.toarray()) and form.dtype == B.dtype
+
+
+@settings(max_examples=60, deadline=None)
 @given(A=banded(), seed=st.integers(0, 2**20))
 def test_bands_are_lossless(A, seed):
     form = by_bands(canonical(A))

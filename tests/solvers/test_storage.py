@@ -73,6 +73,14 @@ def test_bands_like_those_of_another_matrix_are_lossless(A, B, seed, other):
         assert np.array_equal(entries(form), B.toarray()) and form.dtype == B.dtype
 
 
+def test_bands_in_single_precision_do_not_round_the_next_matrix():
+    A = sp.csr_array(sp.diags_array([np.ones(30), 2 * np.ones(29)], offsets=[0, 1], shape=(30, 30)))
+    B = A / 3
+    like = by_bands(canonical(A))
+    assert like.bands.dtype == np.float32 and np.array_equal(entries(by_bands(canonical(B), like)), B.toarray())
+    assert by_bands(canonical(2 * A), like).bands.dtype == np.float32
+
+
 @settings(max_examples=60, deadline=None)
 @given(A=banded(), seed=st.integers(0, 2**20))
 def test_bands_are_lossless(A, seed):

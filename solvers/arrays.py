@@ -210,11 +210,11 @@ def norm(x: Any, space: Space) -> Any:
     if rows == 0:
         return 0.0 if x.ndim == 1 else np.zeros(x.shape[1])
     wide = x if WIDE[dtype_name(x)] == dtype_name(x) else xp.astype(x, getattr(xp, WIDE[dtype_name(x)]))
-    if space.is_numpy and x.ndim == 1:
+    if space.is_numpy and x.ndim == 1 and rows >= LONG:
         squares = sum_of_squares(wide)
         if SAFE_SQUARES[0] < squares < SAFE_SQUARES[1]:
             return math.sqrt(squares)
-    if space.is_numpy and x.ndim == 2:
+    if space.is_numpy and x.ndim == 2 and rows * x.shape[1] >= LONG:
         columns = columns_of_squares(wide)
         if ((SAFE_SQUARES[0] < columns) & (columns < SAFE_SQUARES[1])).all():
             return np.sqrt(columns)
@@ -233,6 +233,7 @@ def norm(x: Any, space: Space) -> Any:
     return np.where(usable, np.where(usable, largest, 1.0) * np.sqrt(host(xp.sum(scaled * scaled, axis=0))), largest)
 
 
+LONG = 10_000  # entries from which passes over memory cost more than care
 SAFE_SQUARES = (1e-200, 1e200)  # sums of squares that have neither lost a small entry nor come near overflow
 
 

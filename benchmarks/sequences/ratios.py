@@ -121,7 +121,7 @@ class Comparison(NamedTuple):
 
 
 def measure(family: Family, case: Case, seconds: float) -> list[Row]:
-    """GMRES(40) on the systems one by one, SKR sorted, SKR as they come: each until `seconds` are over, and for a few at least."""
+    """GMRES(40) on the systems one by one, SKR sorted, SKR as they come: each until `seconds` are over, a few at least."""
     recipe, rtol = PRECONDITIONERS[case.preconditioner], case.rtol
     first = family.systems[0][0]
     shared = all(A is first for A, _ in family.systems)

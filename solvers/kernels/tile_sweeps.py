@@ -17,17 +17,50 @@ from .tile_product import bands_tile, rows_tile, write_rows
 TILES = CHUNK // TILE
 
 
+@part
+def _combine_tile(tile, beta, chosen, d, r, p, new, also):
+    """p_j = d r_chosen[j] + P beta_j, of one tile, with the old P as far as beta has rows; d empty stands for ones."""
+    own, source, out = d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], p[tile]
+    for j in range(beta.shape[1]):
+        scaled(own, source[chosen[j] * TILE : (chosen[j] + 1) * TILE], 1, new[j * TILE : (j + 1) * TILE])
+    add(beta, out, new, r[min(tile + 1, len(p) - 1)], also)
+    for i in range(len(new)):
+        out[i] = new[i]
+
+
+@part
+def _gram_tile(tile, n, bands, offsets, hermitian, p, q, k, total, ahead):
+    """P^T A P of one tile."""
+    bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
+    add_gram(p[tile], q, k, total, ahead)
+
+
 @twins
-def gram_bands(n, bands, offsets, hermitian, p, k):
-    """P^T A P of the first k vectors, by chunks."""
-    lead = offsets[len(offsets) - 1] // TILE + 2
-    chunks = (n + CHUNK - 1) // CHUNK
+def turn_bands(n, bands, offsets, hermitian, beta, chosen, d, r, p):
+    """p_j = d r_chosen[j] + P beta_j as by `combine`; P^T A P, by chunks.
+
+    A tile is multiplied with A as soon as those it meets there are made, while all are in the cache; at the ends of a chunk, whose
+    neighbours another thread may be making, once all are.
+    """
+    k, chunks = beta.shape[1], (n + CHUNK - 1) // CHUNK
+    reach = (offsets[len(offsets) - 1] + TILE - 1) // TILE
     partial = np.zeros((chunks, k, k))
     for chunk in prange(chunks):
+        new, q = room(k * TILE), room(k * TILE)
+        low, high = chunk * TILES, min(chunk * TILES + TILES, len(p))
+        for tile in range(low, high):
+            ahead, ready = p[min(tile + 1, len(p) - 1)][: len(beta) * TILE], tile - reach
+            inside = ready >= low + reach
+            _combine_tile(tile, beta, chosen, d, r, p, new, ahead[: 0 if inside else len(ahead)])
+            if inside:
+                _gram_tile(ready, n, bands, offsets, hermitian, p, q, k, partial[chunk], ahead)
+    for chunk in prange(chunks):
         q = room(k * TILE)
-        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
-            bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
-            add_gram(p[tile], q, k, partial[chunk], p[min(tile + lead, len(p) - 1)][: k * TILE])
+        low, high = chunk * TILES, min(chunk * TILES + TILES, len(p))
+        for tile in range(low, high):
+            if tile < low + reach or tile >= high - reach:
+                ahead = p[min(tile + reach + 1, len(p) - 1)][: k * TILE]
+                _gram_tile(tile, n, bands, offsets, hermitian, p, q, k, partial[chunk], ahead)
     return partial
 
 
@@ -86,21 +119,13 @@ def advance_rows(n, values, indices, indptr, source, alpha, d, inside, p, x, r):
 
 @twins
 def combine(n, beta, chosen, d, r, p, rows):
-    """p_j = d r_chosen[j] + P beta_j, with the old P as far as beta has rows; d empty stands for ones. `rows` gets the rows of P,
-    unless it is empty."""
+    """p_j = d r_chosen[j] + P beta_j, with the old P as far as beta has rows; d empty stands for ones. `rows` gets the rows of P."""
     s = beta.shape[1]
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         new = room(s * TILE)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
-            own, source, out = d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], p[tile]
-            after = min(tile + 1, len(p) - 1)
-            for j in range(s):
-                scaled(own, source[chosen[j] * TILE : (chosen[j] + 1) * TILE], 1, new[j * TILE : (j + 1) * TILE])
-            add(beta, out, new, r[after], p[after])
-            for i in range(s * TILE):
-                out[i] = new[i]
-            if len(rows):
-                write_rows(tile * TILE, n, new, s, rows)
+            _combine_tile(tile, beta, chosen, d, r, p, new, p[min(tile + 1, len(p) - 1)])
+            write_rows(tile * TILE, n, new, s, rows)
 
 
 @twins

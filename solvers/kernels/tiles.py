@@ -75,10 +75,11 @@ class Block:
 
     def turn(self, beta: np.ndarray, chosen: list[int]) -> np.ndarray:
         """P = Z[:, chosen] + P beta; P^T A P."""
-        self.size = len(chosen)
-        sweeps.combine(self.n, np.ascontiguousarray(beta), np.array(chosen, np.int64), self.d, self.Z, self.P, self.rows)
-        gram = sweeps.gram_bands if self.banded else sweeps.gram_rows
-        return whole(gram(self.n, *self.A, self.P, self.size))
+        self.size, beta, places = len(chosen), np.ascontiguousarray(beta), np.array(chosen, np.int64)
+        if self.banded:
+            return whole(sweeps.turn_bands(self.n, *self.A, beta, places, self.d, self.Z, self.P))
+        sweeps.combine(self.n, beta, places, self.d, self.Z, self.P, self.rows)
+        return whole(sweeps.gram_rows(self.n, *self.A, self.P, self.size))
 
     def advance(self, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """X += P alpha, R -= A P alpha; (R^T M R, R^T R on its diagonal)."""

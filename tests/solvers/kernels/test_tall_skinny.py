@@ -68,7 +68,7 @@ def test_a_block_by_tiles_is_a_block(name, k, moving, M):
 
 
 def test_serial_and_threaded_sweeps_have_the_same_bits():
-    if not hasattr(tile_sweeps.combine.serial, "signatures"):
+    if not hasattr(tile_sweeps.turn_bands.serial, "signatures"):
         pytest.skip("compiled code is switched off")
     (block, _), rng = setting("long bands", 6, list(range(6)), "diagonal")
     assert block.n > threads.THREADED_FROM
@@ -77,7 +77,7 @@ def test_serial_and_threaded_sweeps_have_the_same_bits():
     results = []
     for twin in ("serial", "threaded"):
         P, X, R = (x.copy() for x in saved)
-        getattr(tile_sweeps.combine, twin)(block.n, alpha, np.arange(6), block.d, R, P, block.rows)
+        gram = getattr(tile_sweeps.turn_bands, twin)(block.n, *block.A, alpha, np.arange(6), block.d, R, P)
         out = getattr(tile_sweeps.advance_bands, twin)(block.n, *block.A, alpha, block.d, True, P, X, R)
-        results.append([P, X, R, *out])
+        results.append([P, X, R, gram, *out])
     assert all((one == two).all() for one, two in zip(*results, strict=True))

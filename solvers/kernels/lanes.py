@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 LANES = 8
@@ -81,6 +82,16 @@ def _fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     return lanes(lanes, lanes, lanes), emit
 
 
+def _summed(typingctx: Any, value: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        double = ir.DoubleType()
+        kind = ir.FunctionType(double, [double, arguments[0].type])
+        reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f64")
+        return builder.call(reduce, [double(-0.0), arguments[0]], fastmath=("reassoc",))
+
+    return types.float64(lanes), emit
+
+
 def _shifted(by: int) -> Any:
     def typed(typingctx: Any, a: Any, b: Any) -> Any:
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -106,8 +117,9 @@ store = _chosen(_store, _stored)
 spread = _chosen(_spread, lambda value: np.full(LANES, value))  # one number in every lane
 product = _chosen(_product, lambda a, b: a * b)
 fused = _chosen(_fused, lambda a, b, c: a * b + c)
+summed = _chosen(_summed, np.sum)
 # Of two neighbours in memory: the eight that begin at the second number of a, and those that begin at the last.
 later = _chosen(_shifted(1), lambda a, b: np.concatenate((a[1:], b[:1])))
 earlier = _chosen(_shifted(LANES - 1), lambda a, b: np.concatenate((a[-1:], b[:-1])))
 
-__all__ = ["LANES", "earlier", "fused", "later", "load", "product", "spread", "store"]
+__all__ = ["LANES", "earlier", "fused", "later", "load", "product", "spread", "store", "summed"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .tall_skinny import TILE, add, add_gram, add_squares, room, scaled
+from .tall_skinny import TILE, add, add_gram, add_squares, room, scaled, scaled_and_squares
 from .threads import CHUNK, part, twins
 from .tile_product import bands_tile, rows_tile, write_rows
 
@@ -90,10 +90,10 @@ def _advance_tile(tile, far, steps, less, minus, p, q, d, x, r, z, inside, gram,
             scaled(own, r[tile], w, z)
         add(less, z if len(d) else r[tile], x[tile], next_r, ahead[:0])
     add(minus, q, r[tile], next_r[: 0 if len(less) else w * TILE], ahead[: len(ahead) // 2])
-    if len(d) or not inside:
-        add_squares(r[tile], w, squares)
     if len(d):
-        scaled(own, r[tile], w, z)
+        scaled_and_squares(own, r[tile], w, z, squares)
+    elif not inside:
+        add_squares(r[tile], w, squares)
     if inside:
         add_gram(r[tile], z if len(d) else r[tile], w, gram, ahead[len(ahead) // 2 :])
 

@@ -42,7 +42,7 @@ class Block:
         self.n, self.k = x.shape
         self.M, self.space, self.width, self.size = M, space, len(moving), 0
         self.owed = self.late = np.zeros((0, self.width))  # what X lacks: P owed + (P - Z) late
-        self.lengths = self.new_lengths = np.ones(self.width)  # of the columns of Z, when P was made of them and now
+        self.lengths = self.new_lengths = np.ones(self.width)  # of R, as M sees them: before the last step, and now
         self.order = np.array(moving + [j for j in range(self.k) if j not in moving])
         tiles = -(-self.n // TILE)
         self.X, self.R, self.P = (large(tiles * self.k * TILE).reshape(tiles, -1) for _ in range(3))
@@ -65,6 +65,7 @@ class Block:
         return gram
 
     def started(self) -> np.ndarray:
+        """R^T M R, with Z where it is kept."""
         if self.Z is not self.R:
             return self.preconditioned()
         z = self.R

@@ -74,7 +74,7 @@ def test_x_is_up_to_date_whenever_it_is_asked_for(name, M, monkeypatch):
     nothing of P beside Z, a column that leaves, a direction that is dropped and one more that comes back."""
     late, seen = [], tiles.Block.seen_through
     monkeypatch.setattr(tiles.Block, "seen_through", lambda *given: late.append(seen(*given)) or late[-1])
-    for stop in range(1, 14):
+    for stop in (1, 2, 4, 5, 7, 9, 10, 13):
         (ours, theirs), rng = setting(name, 5, list(range(5)), M)
         width, before, largest = 5, 0, abs(matrices(name).tocsr()).max()
         late.clear()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from .borrow import borrowed, fetch
+from .lanes import LANES, fused, load, product, spread, store, summed
 from .threads import part
 
 TILE = 128  # rows; of 16 vectors, half of the innermost cache
@@ -84,6 +85,35 @@ def add(c, x, y, ahead, also):
 
 
 @part
+def _add_corner(left, right, total, a):
+    """The part of `add_gram` where four vectors meet themselves: ten products of sixteen."""
+    s00 = s01 = s02 = s03 = s11 = s12 = s13 = s22 = s23 = s33 = 0.0
+    for i in range(TILE):
+        p, q, r, s = left[i], left[TILE + i], left[2 * TILE + i], left[3 * TILE + i]
+        t, u, v, w = right[i], right[TILE + i], right[2 * TILE + i], right[3 * TILE + i]
+        s00 += p * t
+        s01 += p * u
+        s02 += p * v
+        s03 += p * w
+        s11 += q * u
+        s12 += q * v
+        s13 += q * w
+        s22 += r * v
+        s23 += r * w
+        s33 += s * w
+    total[a, a] += s00
+    total[a, a + 1] += s01
+    total[a, a + 2] += s02
+    total[a, a + 3] += s03
+    total[a + 1, a + 1] += s11
+    total[a + 1, a + 2] += s12
+    total[a + 1, a + 3] += s13
+    total[a + 2, a + 2] += s22
+    total[a + 2, a + 3] += s23
+    total[a + 3, a + 3] += s33
+
+
+@part
 def add_gram(x, y, k, total, ahead):
     """total[i, j] += x_i^T y_j over the rows of a tile, for j >= i and some more: what is symmetric is made so by its reader."""
     x, y, total, ahead = borrowed(x), borrowed(y), borrowed(total), borrowed(ahead)
@@ -91,7 +121,10 @@ def add_gram(x, y, k, total, ahead):
     blocks = max(1, (k4 // 4) * (k4 // 4 + 1) // 2)
     for a in range(0, k4, 4):
         left = x[a * TILE : (a + 4) * TILE]
-        for b in range(a, k4, 4):
+        call(ahead, block, blocks)
+        block += 1
+        _add_corner(left, y[a * TILE : (a + 4) * TILE], total, a)
+        for b in range(a + 4, k4, 4):
             call(ahead, block, blocks)
             block += 1
             right = y[b * TILE : (b + 4) * TILE]
@@ -152,6 +185,20 @@ def add_squares(x, k, total):
         for i in range(TILE):
             sum_ += own[i] * own[i]
         total[j] += sum_
+
+
+@part
+def scaled_and_squares(d, x, k, z, total):
+    """z_j = d x_j; total[j] += x_j^T x_j, over the rows of a tile."""
+    d, x, z, total = borrowed(d), borrowed(x), borrowed(z), borrowed(total)
+    for j in range(k):
+        a, b = spread(0.0), spread(0.0)
+        for i in range(j * TILE, (j + 1) * TILE, 2 * LANES):
+            s, t = load(x, i), load(x, i + LANES)
+            store(z, i, product(load(d, i - j * TILE), s))
+            store(z, i + LANES, product(load(d, i - j * TILE + LANES), t))
+            a, b = fused(s, s, a), fused(t, t, b)
+        total[j] += summed(a) + summed(b)
 
 
 @part

@@ -1,8 +1,9 @@
 """The sweeps of block conjugate gradients over tiles (tall_skinny.py), every one a pass over memory.
 
-Traffic of an iteration for k columns: P, R read, P written (combine), P read (gram), P, X, R read, X, R written (advance): 72 k
-bytes a row, and the matrix twice; A P is made twice and never stored, which would cost 32 k bytes more. Sums are kept by chunks
-of CHUNK rows and added in order: the same bits for every number of threads.
+Traffic of an iteration for k columns and a matrix by bands: P, R read, P written (turn, which reads the ends of every chunk of
+P once more), P, R read, R written, and every second time X read and written (advance): 56 k bytes a row, and the matrix twice;
+A P is made twice and never stored, which would cost 32 k bytes more. By rows P is written twice and read four times more: 88 k.
+Sums are kept by chunks of CHUNK rows and added in order: the same bits for every number of threads.
 """
 
 from __future__ import annotations
@@ -10,24 +11,57 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .tall_skinny import TILE, add, add_gram, add_squares, room, scaled
+from .tall_skinny import TILE, add, add_gram, add_squares, room, scaled, scaled_and_squares
 from .threads import CHUNK, part, twins
 from .tile_product import bands_tile, rows_tile, write_rows
 
 TILES = CHUNK // TILE
 
 
+@part
+def _combine_tile(tile, beta, chosen, d, r, p, new, also):
+    """p_j = d r_chosen[j] + P beta_j, of one tile, with the old P as far as beta has rows; d empty stands for ones."""
+    own, source, out = d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], p[tile]
+    for j in range(beta.shape[1]):
+        scaled(own, source[chosen[j] * TILE : (chosen[j] + 1) * TILE], 1, new[j * TILE : (j + 1) * TILE])
+    add(beta, out, new, r[min(tile + 1, len(p) - 1)], also)
+    for i in range(len(new)):
+        out[i] = new[i]
+
+
+@part
+def _gram_tile(tile, n, bands, offsets, hermitian, p, q, k, total, ahead):
+    """P^T A P of one tile."""
+    bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
+    add_gram(p[tile], q, k, total, ahead)
+
+
 @twins
-def gram_bands(n, bands, offsets, hermitian, p, k):
-    """P^T A P of the first k vectors, by chunks."""
-    lead = offsets[len(offsets) - 1] // TILE + 2
-    chunks = (n + CHUNK - 1) // CHUNK
+def turn_bands(n, bands, offsets, hermitian, beta, chosen, d, r, p):
+    """p_j = d r_chosen[j] + P beta_j as by `combine`; P^T A P, by chunks.
+
+    A tile is multiplied with A as soon as those it meets there are made, while all are in the cache; at the ends of a chunk,
+    whose neighbours another thread may be making, once all are.
+    """
+    k, chunks = beta.shape[1], (n + CHUNK - 1) // CHUNK
+    reach = (offsets[len(offsets) - 1] + TILE - 1) // TILE
     partial = np.zeros((chunks, k, k))
     for chunk in prange(chunks):
+        new, q = room(k * TILE), room(k * TILE)
+        low, high = chunk * TILES, min(chunk * TILES + TILES, len(p))
+        for tile in range(low, high):
+            ahead, ready = p[min(tile + 1, len(p) - 1)][: len(beta) * TILE], tile - reach
+            inside = ready >= low + reach
+            _combine_tile(tile, beta, chosen, d, r, p, new, ahead[: 0 if inside else len(ahead)])
+            if inside:
+                _gram_tile(ready, n, bands, offsets, hermitian, p, q, k, partial[chunk], ahead)
+    for chunk in prange(chunks):
         q = room(k * TILE)
-        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
-            bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
-            add_gram(p[tile], q, k, partial[chunk], p[min(tile + lead, len(p) - 1)][: k * TILE])
+        low, high = chunk * TILES, min(chunk * TILES + TILES, len(p))
+        for tile in range(low, high):
+            if tile < low + reach or tile >= high - reach:
+                ahead = p[min(tile + reach + 1, len(p) - 1)][: k * TILE]
+                _gram_tile(tile, n, bands, offsets, hermitian, p, q, k, partial[chunk], ahead)
     return partial
 
 
@@ -45,62 +79,77 @@ def gram_rows(n, values, indices, indptr, source, p, k):
 
 
 @part
-def _advance_tile(tile, far, alpha, minus, p, q, d, x, r, z, w, gram, squares):
-    """x_j += P alpha_j, r_j -= Q alpha_j; R^T D R and r_j^T r_j; of one tile. The next are called meanwhile."""
-    after = min(tile + 1, len(p) - 1)
-    half, ahead = w * TILE // 2, p[min(tile + far, len(p) - 1)][: alpha.shape[0] * TILE]
-    add(alpha, p[tile], x[tile], x[after][: 2 * half], r[after][:half])
-    add(minus, q, r[tile], r[after][half : 2 * half], ahead[: len(ahead) // 2])
-    add_squares(r[tile], w, squares)
-    if len(z):
-        scaled(d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], w, z)
-        add_gram(r[tile], z, w, gram, ahead[len(ahead) // 2 :])
+def _advance_tile(tile, far, steps, less, minus, p, q, d, x, r, z, inside, gram, squares):
+    """x_j += P steps_j + D R less_j, r_j += Q minus_j; R^T D R and r_j^T r_j; of one tile. The next are called meanwhile."""
+    w, after, own = minus.shape[1], min(tile + 1, len(p) - 1), d[tile * TILE : min((tile + 1) * TILE, len(d))]
+    next_r, ahead = r[after][: w * TILE], p[min(tile + far, len(p) - 1)][: len(minus) * TILE]
+    if len(steps):
+        add(steps, p[tile], x[tile], x[after][: w * TILE], ahead[:0])
+    if len(less):
+        if len(d):
+            scaled(own, r[tile], w, z)
+        add(less, z if len(d) else r[tile], x[tile], next_r, ahead[:0])
+    add(minus, q, r[tile], next_r[: 0 if len(less) else w * TILE], ahead[: len(ahead) // 2])
+    if len(d):
+        scaled_and_squares(own, r[tile], w, z, squares)
+    elif not inside:
+        add_squares(r[tile], w, squares)
+    if inside:
+        add_gram(r[tile], z if len(d) else r[tile], w, gram, ahead[len(ahead) // 2 :])
 
 
 @twins
-def advance_bands(n, bands, offsets, hermitian, alpha, d, inside, p, x, r):
-    """X += P alpha, R -= A P alpha; R^T D R if `inside`, and R^T R on the diagonal: by chunks."""
+def advance_bands(n, bands, offsets, hermitian, steps, less, alpha, d, inside, p, x, r):
+    """X += P steps + D R less, R -= A P alpha; R^T D R if `inside`, R^T R on the diagonal if that is something else: by chunks.
+    d empty stands for ones; where steps or less have no rows, nothing is done with them."""
     lead = offsets[len(offsets) - 1] // TILE + 2
     chunks, (k, w) = (n + CHUNK - 1) // CHUNK, alpha.shape
     gram, squares, minus = np.zeros((chunks, w, w)), np.zeros((chunks, w)), -alpha
     for chunk in prange(chunks):
-        q, z = room(k * TILE), room(w * TILE if inside else 0)
+        q, z = room(k * TILE), room(w * TILE)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
             bands_tile(tile * TILE, n, bands, offsets, hermitian, p, k, q)
-            _advance_tile(tile, lead, alpha, minus, p, q, d, x, r, z, w, gram[chunk], squares[chunk])
+            _advance_tile(tile, lead, steps, less, minus, p, q, d, x, r, z, inside, gram[chunk], squares[chunk])
     return gram, squares
 
 
 @twins
-def advance_rows(n, values, indices, indptr, source, alpha, d, inside, p, x, r):
-    """X += P alpha, R -= A P alpha; R^T D R if `inside`, and R^T R on the diagonal: by chunks."""
+def advance_rows(n, values, indices, indptr, source, steps, less, alpha, d, inside, p, x, r):
+    """The same for a matrix by rows; source has the rows of P."""
     chunks, (k, w) = (n + CHUNK - 1) // CHUNK, alpha.shape
     gram, squares, minus = np.zeros((chunks, w, w)), np.zeros((chunks, w)), -alpha
     for chunk in prange(chunks):
-        q, z, sums = room(k * TILE), room(w * TILE if inside else 0), room(8)
+        q, z, sums = room(k * TILE), room(w * TILE), room(8)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
             rows_tile(tile * TILE, n, values, indices, indptr, source, k, q, sums)
-            _advance_tile(tile, 1, alpha, minus, p, q, d, x, r, z, w, gram[chunk], squares[chunk])
+            _advance_tile(tile, 1, steps, less, minus, p, q, d, x, r, z, inside, gram[chunk], squares[chunk])
     return gram, squares
+
+
+@twins
+def settle(n, steps, less, d, p, x, r):
+    """X += P steps + D R less, as by `advance_bands`."""
+    w = steps.shape[1]
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        z = room(w * TILE)
+        for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
+            after = min(tile + 1, len(p) - 1)
+            add(steps, p[tile], x[tile], x[after], p[after])
+            if len(less):
+                scaled(d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], w, z)
+                add(less, z, x[tile], r[after], x[after][:0])
 
 
 @twins
 def combine(n, beta, chosen, d, r, p, rows):
-    """p_j = d r_chosen[j] + P beta_j, with the old P as far as beta has rows; d empty stands for ones. `rows` gets the rows of P,
-    unless it is empty."""
+    """p_j = d r_chosen[j] + P beta_j, with the old P as far as beta has rows; d empty stands for ones. `rows` gets the rows of
+    P."""
     s = beta.shape[1]
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         new = room(s * TILE)
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(p))):
-            own, source, out = d[tile * TILE : min((tile + 1) * TILE, len(d))], r[tile], p[tile]
-            after = min(tile + 1, len(p) - 1)
-            for j in range(s):
-                scaled(own, source[chosen[j] * TILE : (chosen[j] + 1) * TILE], 1, new[j * TILE : (j + 1) * TILE])
-            add(beta, out, new, r[after], p[after])
-            for i in range(s * TILE):
-                out[i] = new[i]
-            if len(rows):
-                write_rows(tile * TILE, n, new, s, rows)
+            _combine_tile(tile, beta, chosen, d, r, p, new, p[min(tile + 1, len(p) - 1)])
+            write_rows(tile * TILE, n, new, s, rows)
 
 
 @twins
@@ -114,16 +163,29 @@ def gram_of(n, x, y, k):
     return partial
 
 
+@part
+def whole(partial):
+    """The symmetric matrix of which the chunks hold the upper half, summed first to last."""
+    total = np.zeros(partial.shape[1:])
+    for chunk in range(len(partial)):
+        for i in range(len(total)):
+            for j in range(i, len(total)):
+                total[i, j] += partial[chunk, i, j]
+    for i in range(len(total)):
+        for j in range(i):
+            total[i, j] = total[j, i]
+    return total
+
+
 @twins
-def tiled(n, x, tiles):
-    """The columns of x (n, k) by tiles, from the first place on; zeros below."""
-    k = x.shape[1]
+def tiled(n, x, order, tiles):
+    """The columns of x (n, k) by tiles: vector j is column order[j]; zeros below."""
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         for tile in range(chunk * TILES, min(chunk * TILES + TILES, len(tiles))):
             out, rows = tiles[tile], min(TILE, n - tile * TILE)
-            for j in range(k):
+            for j in range(len(order)):
                 for i in range(TILE):
-                    out[j * TILE + i] = x[tile * TILE + i, j] if i < rows else 0.0
+                    out[j * TILE + i] = x[tile * TILE + i, order[j]] if i < rows else 0.0
 
 
 @twins

@@ -56,10 +56,11 @@ def block_cg(
     Notes
     -----
     Holds 3 blocks (X, R, P), A P for an A that is not stored, M R if M is not diagonal. An iteration is a product with k columns,
-    an M, and 5 k (k + 1) flops a row beside them (k^2 / k^2 / k^2 for X, R and P, half of k^2 for each of P^T A P and R^T M R): 9
-    reads or writes of a block where the matrix is stored, whose product is then made twice. Two small matrices are factorised
-    on the host. O'Leary, Linear Algebra Appl. 29 (1980) 293, with dependent directions left out as in Ji and Li, Numer. Math. 135
-    (2017), Algorithm 2.
+    an M, and 8 k^2 flops a row beside them (2 k^2 each for X, R and P, k^2 each for P^T A P and R^T M R). Where the matrix is
+    stored by bands these are 7 reads or writes of a block: P^T A P is summed while P is made, the product is made twice instead
+    of being kept, and X is brought up to date every second time, with what the next directions tell of the last (where M is an
+    operator every time: 8, and its own). Two small matrices are factorised on the host. O'Leary, Linear Algebra Appl. 29 (1980)
+    293, with dependent directions left out as in Ji and Li, Numer. Math. 135 (2017), Algorithm 2.
 
     Examples
     --------

@@ -199,6 +199,34 @@ def test_a_block_that_loses_its_way_is_finished_by_cg(monkeypatch):
     assert (relative(A, B, result.x) <= 1e-8 * (1 + 1e-6)).all()
 
 
+@pytest.mark.parametrize("M", [None, Jacobi()], ids=["none", "jacobi"])
+def test_late_steps_of_x_are_as_good_as_punctual_ones(M, monkeypatch):
+    """Every second step of x is added with the next one, out of directions that are no longer there: down to what rounding leaves,
+    the same numbers of iterations and of products, a restart being one, and a callback sees the same x in every iteration."""
+    from petrov.solvers.kernels import tiles
+
+    A = compact(problems.darcy(64, 2, seed=3).A)
+    B, M = block(A.shape[0], 6), None if M is None else M(A)
+    seen_through, late = tiles.Block.seen_through, []
+    runs = []
+    for punctual in (False, True):
+        monkeypatch.setattr(
+            tiles.Block, "seen_through", lambda *given, punctual=punctual: not punctual and (late.append(seen_through(*given)) or late[-1])
+        )
+        for rtol in (1e-8, 1e-11):
+            result = block_cg(A, B, M=M, rtol=rtol)
+            assert result.converged and result.reason == "", str(result)
+            assert (relative(A, B, result.x) <= rtol * (1 + 1e-3)).all()
+            runs.append((result.matvecs, result.iterations.tolist(), result.x))
+        seen = []
+        block_cg(A, B, M=M, max_iterations=24, callback=lambda state, seen=seen: seen.append(state.x) if state.iteration % 5 else None)
+        runs.append((0, 0, np.array(seen)))
+    assert np.mean(late) > 0.9
+    for ours, theirs in zip(runs[:3], runs[3:], strict=True):
+        assert ours[:2] == theirs[:2]
+        np.testing.assert_allclose(ours[2], theirs[2], atol=1e-10 * np.abs(theirs[2]).max())
+
+
 def test_independent_vectors_are_told_from_the_others():
     V = block(30, 6)
     V[:, 2], V[:, 4] = V[:, 0] + 1e-9 * V[:, 1], 0.0

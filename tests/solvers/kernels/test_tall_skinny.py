@@ -67,8 +67,39 @@ def test_a_block_by_tiles_is_a_block(name, k, moving, M):
     same(ours.x(), theirs.x())
 
 
+@pytest.mark.parametrize("M", ["none", "diagonal"])
+@pytest.mark.parametrize("name", ["bands", "rows"])
+def test_x_is_up_to_date_whenever_it_is_asked_for(name, M, monkeypatch):
+    """After every number of steps, and between the two halves of one: among them a beta that cannot be undone, one that leaves
+    nothing of P beside Z, a column that leaves, a direction that is dropped and one more that comes back."""
+    late, seen = [], tiles.Block.seen_through
+    monkeypatch.setattr(tiles.Block, "seen_through", lambda *given: late.append(seen(*given)) or late[-1])
+    for stop in (1, 2, 4, 5, 7, 9, 10, 13):
+        (ours, theirs), rng = setting(name, 5, list(range(5)), M)
+        width, before, largest = 5, 0, abs(matrices(name).tocsr()).max()
+        late.clear()
+        ours.start(), theirs.start()
+        for step in range(stop):
+            chosen = [0, 1, 3] if step == 11 else list(range(width))
+            beta = np.linalg.qr(rng.standard_normal((max(before, len(chosen)),) * 2))[0][:before, : len(chosen)]
+            if step in (3, 4):
+                beta = beta * (np.geomspace(1, 1e-9, width) if step == 3 else 1e-9)
+            alpha = rng.standard_normal((len(chosen), width)) / 10 / largest
+            for block in (ours, theirs):
+                block.turn(beta, chosen)
+            if step == 8:
+                same(ours.x(), theirs.x())
+            for block in (ours, theirs):
+                block.advance(alpha)
+                if step == 6:
+                    block.keep([3, 0, 1, 4])
+            before, width = len(chosen), 4 if step >= 6 else 5
+        same(ours.x(), theirs.x())
+    assert late == [True, False, False, True, True, True, False, False]
+
+
 def test_serial_and_threaded_sweeps_have_the_same_bits():
-    if not hasattr(tile_sweeps.combine.serial, "signatures"):
+    if not hasattr(tile_sweeps.turn_bands.serial, "signatures"):
         pytest.skip("compiled code is switched off")
     (block, _), rng = setting("long bands", 6, list(range(6)), "diagonal")
     assert block.n > threads.THREADED_FROM
@@ -77,7 +108,7 @@ def test_serial_and_threaded_sweeps_have_the_same_bits():
     results = []
     for twin in ("serial", "threaded"):
         P, X, R = (x.copy() for x in saved)
-        getattr(tile_sweeps.combine, twin)(block.n, alpha, np.arange(6), block.d, R, P, block.rows)
-        out = getattr(tile_sweeps.advance_bands, twin)(block.n, *block.A, alpha, block.d, True, P, X, R)
-        results.append([P, X, R, *out])
+        gram = getattr(tile_sweeps.turn_bands, twin)(block.n, *block.A, alpha, np.arange(6), block.d, R, P)
+        out = getattr(tile_sweeps.advance_bands, twin)(block.n, *block.A, alpha, -alpha, alpha, block.d, True, P, X, R)
+        results.append([P, X, R, gram, *out])
     assert all((one == two).all() for one, two in zip(*results, strict=True))

@@ -13,12 +13,11 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 LANES = 8
 COMPILED = not getattr(numba.config, "DISABLE_JIT")  # noqa: B009  (set at run time)
-FUSED = ("contract", "nsz", "reassoc")
+FUSED = ("contract",)  # in one operation, but in the order in which they stand: bits must not depend on what is inlined where
 
 
 class Lanes(types.Type):
@@ -84,10 +83,11 @@ def _fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
 
 def _summed(typingctx: Any, value: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        double = ir.DoubleType()
-        kind = ir.FunctionType(double, [double, arguments[0].type])
-        reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f64")
-        return builder.call(reduce, [double(-0.0), arguments[0]], fastmath=("reassoc",))
+        (total,), half = arguments, LANES // 2
+        while half:  # halves upon each other
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [(lane + half) % LANES for lane in range(LANES)])
+            total, half = builder.fadd(total, builder.shuffle_vector(total, total, mask)), half // 2
+        return builder.extract_element(total, ir.IntType(32)(0))
 
     return types.float64(lanes), emit
 

@@ -87,35 +87,73 @@ def add(c, x, y, ahead, also):
 @part
 def _add_corner(left, right, total, a):
     """The part of `add_gram` where four vectors meet themselves: ten products of sixteen."""
-    s00 = s01 = s02 = s03 = s11 = s12 = s13 = s22 = s23 = s33 = 0.0
-    for i in range(TILE):
-        p, q, r, s = left[i], left[TILE + i], left[2 * TILE + i], left[3 * TILE + i]
-        t, u, v, w = right[i], right[TILE + i], right[2 * TILE + i], right[3 * TILE + i]
-        s00 += p * t
-        s01 += p * u
-        s02 += p * v
-        s03 += p * w
-        s11 += q * u
-        s12 += q * v
-        s13 += q * w
-        s22 += r * v
-        s23 += r * w
-        s33 += s * w
-    total[a, a] += s00
-    total[a, a + 1] += s01
-    total[a, a + 2] += s02
-    total[a, a + 3] += s03
-    total[a + 1, a + 1] += s11
-    total[a + 1, a + 2] += s12
-    total[a + 1, a + 3] += s13
-    total[a + 2, a + 2] += s22
-    total[a + 2, a + 3] += s23
-    total[a + 3, a + 3] += s33
+    s00 = s01 = s02 = s03 = s11 = s12 = s13 = s22 = s23 = s33 = spread(0.0)
+    for i in range(0, TILE, LANES):
+        p, q, r, s = load(left, i), load(left, TILE + i), load(left, 2 * TILE + i), load(left, 3 * TILE + i)
+        t, u, v, w = load(right, i), load(right, TILE + i), load(right, 2 * TILE + i), load(right, 3 * TILE + i)
+        s00, s01, s02, s03 = fused(p, t, s00), fused(p, u, s01), fused(p, v, s02), fused(p, w, s03)
+        s11, s12, s13 = fused(q, u, s11), fused(q, v, s12), fused(q, w, s13)
+        s22, s23 = fused(r, v, s22), fused(r, w, s23)
+        s33 = fused(s, w, s33)
+    total[a, a] += summed(s00)
+    total[a, a + 1] += summed(s01)
+    total[a, a + 2] += summed(s02)
+    total[a, a + 3] += summed(s03)
+    total[a + 1, a + 1] += summed(s11)
+    total[a + 1, a + 2] += summed(s12)
+    total[a + 1, a + 3] += summed(s13)
+    total[a + 2, a + 2] += summed(s22)
+    total[a + 2, a + 3] += summed(s23)
+    total[a + 3, a + 3] += summed(s33)
+
+
+@part
+def _add_sixteen(left, right, total, a, b):
+    """The part of `add_gram` where four vectors meet four others."""
+    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = spread(0.0)
+    s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = spread(0.0)
+    for i in range(0, TILE, LANES):
+        p, q, r, s = load(left, i), load(left, TILE + i), load(left, 2 * TILE + i), load(left, 3 * TILE + i)
+        t, u, v, w = load(right, i), load(right, TILE + i), load(right, 2 * TILE + i), load(right, 3 * TILE + i)
+        s00, s01, s02, s03 = fused(p, t, s00), fused(p, u, s01), fused(p, v, s02), fused(p, w, s03)
+        s10, s11, s12, s13 = fused(q, t, s10), fused(q, u, s11), fused(q, v, s12), fused(q, w, s13)
+        s20, s21, s22, s23 = fused(r, t, s20), fused(r, u, s21), fused(r, v, s22), fused(r, w, s23)
+        s30, s31, s32, s33 = fused(s, t, s30), fused(s, u, s31), fused(s, v, s32), fused(s, w, s33)
+    total[a, b] += summed(s00)
+    total[a, b + 1] += summed(s01)
+    total[a, b + 2] += summed(s02)
+    total[a, b + 3] += summed(s03)
+    total[a + 1, b] += summed(s10)
+    total[a + 1, b + 1] += summed(s11)
+    total[a + 1, b + 2] += summed(s12)
+    total[a + 1, b + 3] += summed(s13)
+    total[a + 2, b] += summed(s20)
+    total[a + 2, b + 1] += summed(s21)
+    total[a + 2, b + 2] += summed(s22)
+    total[a + 2, b + 3] += summed(s23)
+    total[a + 3, b] += summed(s30)
+    total[a + 3, b + 1] += summed(s31)
+    total[a + 3, b + 2] += summed(s32)
+    total[a + 3, b + 3] += summed(s33)
+
+
+@part
+def _dot(x, first, y, second):
+    """The product of two vectors of a tile, which begin at these places."""
+    a, b = spread(0.0), spread(0.0)
+    for i in range(0, TILE, 2 * LANES):
+        a = fused(load(x, first + i), load(y, second + i), a)
+        b = fused(load(x, first + i + LANES), load(y, second + i + LANES), b)
+    return summed(a) + summed(b)
 
 
 @part
 def add_gram(x, y, k, total, ahead):
-    """total[i, j] += x_i^T y_j over the rows of a tile, for j >= i and some more: what is symmetric is made so by its reader."""
+    """total[i, j] += x_i^T y_j over the rows of a tile, for j >= i and some more: what is symmetric is made so by its reader.
+
+    Lane by lane, not left to the compiler: where it inlines this it takes the terms of a sum in another order, and then one
+    thread and two do not give the same bits.
+    """
     x, y, total, ahead = borrowed(x), borrowed(y), borrowed(total), borrowed(ahead)
     k4, block = k - k % 4, 0
     blocks = max(1, (k4 // 4) * (k4 // 4 + 1) // 2)
@@ -127,52 +165,10 @@ def add_gram(x, y, k, total, ahead):
         for b in range(a + 4, k4, 4):
             call(ahead, block, blocks)
             block += 1
-            right = y[b * TILE : (b + 4) * TILE]
-            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
-            s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
-            for i in range(TILE):
-                p, q, r, s = left[i], left[TILE + i], left[2 * TILE + i], left[3 * TILE + i]
-                t, u, v, w = right[i], right[TILE + i], right[2 * TILE + i], right[3 * TILE + i]
-                s00 += p * t
-                s01 += p * u
-                s02 += p * v
-                s03 += p * w
-                s10 += q * t
-                s11 += q * u
-                s12 += q * v
-                s13 += q * w
-                s20 += r * t
-                s21 += r * u
-                s22 += r * v
-                s23 += r * w
-                s30 += s * t
-                s31 += s * u
-                s32 += s * v
-                s33 += s * w
-            total[a, b] += s00
-            total[a, b + 1] += s01
-            total[a, b + 2] += s02
-            total[a, b + 3] += s03
-            total[a + 1, b] += s10
-            total[a + 1, b + 1] += s11
-            total[a + 1, b + 2] += s12
-            total[a + 1, b + 3] += s13
-            total[a + 2, b] += s20
-            total[a + 2, b + 1] += s21
-            total[a + 2, b + 2] += s22
-            total[a + 2, b + 3] += s23
-            total[a + 3, b] += s30
-            total[a + 3, b + 1] += s31
-            total[a + 3, b + 2] += s32
-            total[a + 3, b + 3] += s33
+            _add_sixteen(left, y[b * TILE : (b + 4) * TILE], total, a, b)
     for b in range(k4, k):
-        right = y[b * TILE : (b + 1) * TILE]
         for a in range(b + 1):
-            left = x[a * TILE : (a + 1) * TILE]
-            sum_ = 0.0
-            for i in range(TILE):
-                sum_ += left[i] * right[i]
-            total[a, b] += sum_
+            total[a, b] += _dot(x, a * TILE, y, b * TILE)
 
 
 @part
@@ -180,11 +176,7 @@ def add_squares(x, k, total):
     """total[j] += x_j^T x_j over the rows of a tile."""
     x, total = borrowed(x), borrowed(total)
     for j in range(k):
-        own = x[j * TILE : (j + 1) * TILE]
-        sum_ = 0.0
-        for i in range(TILE):
-            sum_ += own[i] * own[i]
-        total[j] += sum_
+        total[j] += _dot(x, j * TILE, x, j * TILE)
 
 
 @part

@@ -119,7 +119,7 @@ def together(run: Run, x: Any, r: Any) -> tuple[Any, bool]:
         run.matvecs += block.size
         if curvature is None and kept:
             alpha = np.zeros((block.size, len(moving)), rho.dtype)
-            alpha[used] = solved(curvatures[np.ix_(used, used)], rho[kept])
+            alpha[used] = solved(among(curvatures, used), rho[kept])
             gram, squares[moving] = block.advance(alpha)
         new = rho if gram is None else gram
         signs = np.ones(k)
@@ -137,11 +137,16 @@ def together(run: Run, x: Any, r: Any) -> tuple[Any, bool]:
         stay = [j for j, column in enumerate(moving) if column in left]
         if len(stay) < len(moving):
             block.keep(stay)
-        within = new[np.ix_(stay, stay)]
+        within = among(new, stay)
         chosen = independent(within, space.eps)
         beta = np.zeros((block.size, len(chosen)), rho.dtype)
-        beta[used] = solved(rho[np.ix_(kept, kept)], new[np.ix_(kept, [stay[j] for j in chosen])])
+        beta[used] = solved(among(rho, kept), new[kept][:, [stay[j] for j in chosen]])
         rho, moving = within, left
+
+
+def among(gram: np.ndarray, chosen: list[int]) -> np.ndarray:
+    """The part of a Gram matrix that is of these vectors."""
+    return gram if len(chosen) == len(gram) else gram[np.ix_(chosen, chosen)]
 
 
 def usable(run: Run, block: Any, gram: np.ndarray) -> tuple[list[int], Any, Any]:

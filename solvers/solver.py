@@ -64,7 +64,7 @@ class Solver:
         self.former: dict[type, Any] = {}
         self.answered: int | None = None  # which of the plans answered last
         self.favourite: tuple[str, type] | None = None  # method and recipe of a plan that answered where others had failed
-        self.seen: tuple[Any, Facts] | None = None  # the last matrix that was recognised, and what was
+        self.seen: tuple[Any, Any, Facts] | None = None  # the last matrix, what is solved with, what was recognised of that
         self.wary = False  # what was set up for another matrix took gmres, though A and M looked definite
         self.update(A, uses=uses)
 
@@ -118,7 +118,7 @@ class Solver:
 
     def look(self, A: Any) -> None:
         """Recognise A and reduce it to the matrix that is solved with."""
-        like = None if self.seen is None else self.original
+        like, *former = self.seen or (None,)
         self.original = compact(arrays.detach(np.asarray(A) if arrays.is_numpy_matrix(A) else A), like=like)
         checked(self.original)
         self.defect, _, _ = matrix_in_range(self.original)
@@ -128,13 +128,13 @@ class Solver:
         nullspace, self.near_nullspace = self.arguments
         elimination = None if nullspace is not None else eliminate(self.original)
         inner, sign = self.original if elimination is None else elimination.interior, 1.0
-        self.facts = recognise(inner, self.seed, self.seen)
+        self.facts = recognise(inner, self.seed, tuple(former) or None)
         if self.facts.symmetric and self.facts.definite == -1 and self.facts.form in ("sparse", "dense"):
             sign, inner = -1.0, compact(-inner.tocsr()) if isinstance(inner, Stored) else -inner
             self.facts = replace(self.facts, definite=1)
         self.nullspace: Nullspace | None = None if nullspace is None else basis(nullspace, inner, self.facts.symmetric)
         self.transform = Transform(self.original, elimination, self.nullspace, sign)
-        self.A, self.seen = inner, (inner, self.facts)
+        self.A, self.seen = inner, (self.original, inner, self.facts)
 
     def make_plans(self, uses: int = 1) -> list[Plan]:
         """The user's wish where there is one, else the automatic choice."""

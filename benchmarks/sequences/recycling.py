@@ -65,8 +65,9 @@ class Shared(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """The median over seeds of ours / plain, in iterations; of blocks in seconds. None if an answer was wrong."""
-        if not self.ours.status == self.plain.status == OK:
+        """The median over seeds of ours / plain, in iterations; of blocks in seconds. None if an answer was wrong; less than this
+        where the plain method has given up."""
+        if self.ours.status != OK or self.plain.status not in (OK, NOT_CONVERGED):
             return None
         if self.ours.solve_seconds and self.plain.solve_seconds:
             return self.ours.solve_seconds / self.plain.solve_seconds

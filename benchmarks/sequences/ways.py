@@ -120,19 +120,22 @@ def factors(A: Any) -> LinearOperator:
 
 def factors_kept(family: Family, chosen: list[int], rtol: float) -> Answers:
     """The factors while the matrix is the same, the ordering while its pattern is."""
-    first = family.systems[chosen[0]][0]
-    order = factor(first).perm_c.argsort()
+    former = first = family.systems[chosen[0]][0]
+    lu = factor(first)
+    order = lu.perm_c.argsort()
     numbered = sp.csr_array((np.arange(1.0, first.nnz + 1), first.indices, first.indptr), shape=first.shape)
     pattern = sp.csc_array(numbered[order][:, order])
     places = pattern.data.astype(np.int64) - 1
-    former, found = None, []
+    found = []
     for A, b in of(family, chosen):
         if A is not former:
             pattern.data = A.data[places]
             lu, former = factor(pattern, "NATURAL"), A
-        x = np.empty_like(b)
-        x[order] = lu.solve(b[order])
-        found.append(x)
+        if former is first:
+            found.append(lu.solve(b))
+        else:
+            found.append(np.empty_like(b))
+            found[-1][order] = lu.solve(b[order])
     return found
 
 

@@ -32,6 +32,14 @@ class Factorization:
     linear: bool = True
     spd: bool | None = None
     adjoint: bool = False
+    renew: Callable[[Any], Factorization] | None = None
+
+    def update(self, A: Any) -> Factorization:
+        """The factors of another A with entries at the same places, in the order that was found for these; ValueError for any
+        other A, or where the library keeps no order."""
+        if self.renew is None:
+            raise ValueError(f"{self.name} keeps no ordering for another A here; factorise anew")
+        return self.renew(A)
 
     @property
     def H(self) -> Factorization:
@@ -93,19 +101,61 @@ class SuperLU:
             raise ValueError(f"ordering must be None, COLAMD, MMD_AT_PLUS_A, MMD_ATA or NATURAL; got {self.ordering!r}")
 
     def __call__(self, A: Any) -> Factorization:
-        from scipy.sparse.linalg import splu
-
         csc, dtype = compressed_columns(A, "SuperLU")
         ordering = self.ordering or ("MMD_AT_PLUS_A" if self.spd or symmetric_pattern(csc) else "COLAMD")
+        lu = self.factors(csc, ordering)
+        renew = Reordered(self, csc, lu.perm_c) if ordering == "MMD_AT_PLUS_A" else None
+        return self.held(lu, lu.solve, csc, dtype, renew)
+
+    def factors(self, csc: Any, ordering: str, given: Any = None) -> Any:
+        """SciPy's, or an error that helps, with the rows and columns of `given` where csc is a reordered one."""
+        from scipy.sparse.linalg import splu
+
         without_pivoting = {"diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}} if self.spd else {}
         try:
-            lu = splu(csc, permc_spec=ordering, **without_pivoting)
+            return splu(csc, permc_spec=ordering, **without_pivoting)
         except RuntimeError as error:
-            raise np.linalg.LinAlgError(singular("SuperLU", csc, str(error))) from error
+            raise np.linalg.LinAlgError(singular("SuperLU", csc if given is None else given, str(error))) from error
         except MemoryError as error:
             raise MemoryError(f"SuperLU ran out of memory for {csc.shape[0]} unknowns; {ITERATIVE}") from error
+
+    def held(self, lu: Any, solve: Callable[[np.ndarray, str], np.ndarray], csc: Any, dtype: Any, renew: Any) -> Factorization:
         nbytes = lu.nnz * (csc.dtype.itemsize + 4)
-        return Factorization(lu.solve, csc.shape, dtype, self.name, lu.nnz, nbytes, spd=True if self.spd else None)
+        spd = True if self.spd else None
+        return Factorization(solve, csc.shape, dtype, self.name, lu.nnz, nbytes, spd=spd, renew=renew)
+
+
+class Reordered:
+    """The order of one factorisation for others of the same pattern: of rows and columns alike, so that what was on the diagonal
+    stays there. Finding it takes a quarter to a third of the time of a factorisation in the plane. Holds the pattern twice."""
+
+    def __init__(self, recipe: SuperLU, csc: Any, places: np.ndarray):
+        self.recipe, self.indices, self.indptr, self.shape = recipe, csc.indices.copy(), csc.indptr.copy(), csc.shape
+        self.order = np.argsort(places)
+        self.pattern: Any = None  # of the reordered matrix, with the places of its entries in the one that comes
+
+    def __call__(self, A: Any) -> Factorization:
+        from scipy.sparse import csc_array
+
+        csc, dtype = compressed_columns(A, "SuperLU")
+        same = csc.shape == self.shape and np.array_equal(csc.indptr, self.indptr)
+        if not (same and np.array_equal(csc.indices, self.indices)):
+            raise ValueError("an update keeps the pattern: A has entries at other places; factorise anew")
+        order = self.order
+        if self.pattern is None:
+            numbered = csc_array((np.arange(1.0, csc.nnz + 1), self.indices, self.indptr), shape=self.shape)
+            self.pattern = csc_array(numbered[order][:, order])
+            self.pattern.sort_indices()
+        values = csc.data[self.pattern.data.astype(np.int64) - 1]
+        reordered = csc_array((values, self.pattern.indices, self.pattern.indptr), shape=self.shape)
+        lu = self.recipe.factors(reordered, "NATURAL", csc)
+
+        def solve(b: np.ndarray, trans: str) -> np.ndarray:
+            x = np.empty_like(b, dtype=np.result_type(b, values))
+            x[order] = lu.solve(b[order], trans)
+            return x
+
+        return self.recipe.held(lu, solve, csc, dtype, self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from conformance import (
     vectors,
 )
 
-from petrov.solvers import arrays
+import petrov
+from petrov.solvers import arrays, problems
 from petrov.solvers.direct import Cholmod, Dense, Inverse, SuperLU, factorize, sparse
 
 
@@ -252,6 +253,44 @@ def test_a_symmetric_pattern_is_ordered_symmetrically():
     assert SuperLU()(A).entries < 0.8 * by_column.entries
     assert not sparse.symmetric_pattern(sp.csc_array(np.array([[1.0, 1.0], [0.0, 1.0]])))
     assert not sparse.symmetric_pattern(sp.csc_array(np.array([[1.0, 1.0], [1.0, 0.0]])))
+
+
+@pytest.mark.parametrize(("spd", "kind"), [(True, "real"), (False, "real"), (False, "complex")])
+def test_factors_of_another_matrix_in_the_same_order(spd, kind):
+    A = problems.darcy(12, seed=1).A
+    B = problems.darcy(12, seed=2).A @ sp.diags_array(np.linspace(1, 2, 144)) if not spd else problems.darcy(12, seed=2).A
+    if kind == "complex":
+        B = B + 0.1j * sp.eye_array(144)
+    B = sp.csr_array(B)
+    A.sort_indices()
+    B.sort_indices()
+    first = SuperLU(spd=spd)(A.astype(B.dtype))
+    again = first.update(B)
+    third = again.update(sp.csr_array(2 * B))
+    for b in (np.arange(144.0), np.random.default_rng(1).standard_normal((144, 3))):
+        np.testing.assert_allclose(again @ b, np.linalg.solve(B.toarray(), b), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(again.H @ b, np.linalg.solve(B.conj().T.toarray(), b), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(third @ b, (again @ b) / 2, rtol=1e-9, atol=1e-12)
+    assert again.spd == first.spd and again.entries == pytest.approx(first.entries, rel=0.2)
+
+
+def test_an_order_is_kept_for_its_pattern_alone():
+    A = sp.csr_array(problems.poisson(6).A)
+    F, other = SuperLU(spd=True)(A), A.tolil()
+    other[0, 30] = other[30, 0] = -0.1
+    with pytest.raises(ValueError, match="entries at other places"):
+        F.update(other.tocsr())
+    with pytest.raises(ValueError, match="keeps no ordering"):
+        SuperLU(ordering="COLAMD")(A).update(A)
+    hollow = A.copy()
+    hollow.data[hollow.indptr[7] : hollow.indptr[8]] = 0.0
+    with pytest.raises(np.linalg.LinAlgError, match="row 7 has no nonzero entry"):
+        F.update(hollow)
+    solver = petrov.Solver(A, method="direct")
+    x = solver.solve(np.ones(36)).x
+    order = solver.answerer.renew
+    np.testing.assert_allclose(solver.update(sp.csr_array(2 * A)).solve(np.ones(36)).x, x / 2, rtol=1e-10)
+    assert solver.answerer.renew is order
 
 
 @pytest.mark.parametrize("form", ["numpy", "torch"])

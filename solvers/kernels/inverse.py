@@ -99,7 +99,8 @@ def _slopes(i, m, indptr, indices, values, scale, place, columns, g, found, slop
     """g S A S in the columns before i outside the pattern, half the derivatives of psi; their number."""
     number = 0
     for t in range(m + 1):
-        row, weight = (columns[t], g[t]) if t < m else (np.uint32(i), g[0] * 0 + 1)
+        # One in the type of the entries; g[0] times 0 would be NaN where nothing has been written there yet.
+        row, weight = (columns[t], g[t]) if t < m else (np.uint32(i), values[0] * 0 + 1)
         for k in range(indptr[row], indptr[row + 1]):
             column = indices[k]
             if column >= i or place[column] > 0:

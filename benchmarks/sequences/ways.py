@@ -74,7 +74,7 @@ def krylov(family: Family) -> list[Way]:
     if family.definite:
         table = [("cg + Jacobi", cg, Jacobi()), ("cg + IC", cg, IncompleteCholesky())]
     elif family.symmetric:
-        table = [("minres + Jacobi", minres, None), ("gmres + ILU", gmres, IncompleteLU())]
+        table = [("minres", minres, None), ("gmres + ILU", gmres, IncompleteLU())]
     else:
         table = [("gmres + Jacobi", gmres, Jacobi()), ("gmres + ILU", gmres, IncompleteLU())]
     return [alone(name, method, recipe) for name, method, recipe in table]

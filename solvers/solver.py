@@ -15,6 +15,7 @@ from .arrays import Space
 from .choose import Factorise, Plan, describe, direct_recipe, named, plans
 from .compiling import Compiling, compiler_seconds
 from .direct.refinement import direct
+from .direct.sparse import Factorization
 from .eliminate import Restricted, eliminate
 from .krylov import bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
@@ -78,8 +79,8 @@ class Solver:
         start = time.perf_counter()
         kept = None if adapt is None else self.kept(adapt)
         self.former |= {
-            type(self.plans[index].M): M for index, M in self.ready.items()
-            if hasattr(M, "update") and not hasattr(self.plans[index].M, "shape")
+            type(self.plans[index].M): lasting(M) for index, M in self.ready.items()
+            if hasattr(lasting(M), "update") and not hasattr(self.plans[index].M, "shape")
         }  # fmt: skip
         self.look(A)
         self.ready, self.uses = {}, uses
@@ -311,6 +312,11 @@ class Solver:
             return f"Solver: {self.defect}"
         first = self.plans[0]
         return f"Solver {self.original.shape[0]} x {self.original.shape[1]}: {first.method} + {name_of(first.M)} ({first.why})"
+
+
+def lasting(M: Any) -> Any:
+    """What of a set-up serves another A: of a factorisation its ordering alone, so that there are never two."""
+    return M.renew if isinstance(M, Factorization) else M
 
 
 def kind_of(plan: Plan) -> tuple[str, type]:

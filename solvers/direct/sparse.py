@@ -32,14 +32,14 @@ class Factorization:
     linear: bool = True
     spd: bool | None = None
     adjoint: bool = False
-    renew: Callable[[Any], Factorization] | None = None
+    renew: Reordered | None = None  # the ordering, without the factors
 
     def update(self, A: Any) -> Factorization:
         """The factors of another A with entries at the same places, in the order that was found for these; ValueError for any
         other A, or where the library keeps no order."""
         if self.renew is None:
             raise ValueError(f"{self.name} keeps no ordering for another A here; factorise anew")
-        return self.renew(A)
+        return self.renew.update(A)
 
     @property
     def H(self) -> Factorization:
@@ -134,7 +134,7 @@ class Reordered:
         self.order = np.argsort(places)
         self.pattern: Any = None  # of the reordered matrix, with the places of its entries in the one that comes
 
-    def __call__(self, A: Any) -> Factorization:
+    def update(self, A: Any) -> Factorization:
         from scipy.sparse import csc_array
 
         csc, dtype = compressed_columns(A, "SuperLU")

@@ -1,0 +1,148 @@
+"""The black box: assemble(mu) called, checked, counted, and solved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..solvers import SolveError, Solver, arrays
+from .parameters import Parameters
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class System:
+    """One A x = b with outputs L x: A (n, n) canonical CSR, dense or by products; b (n, k); L (l, n) or None."""
+
+    A: Any
+    b: np.ndarray
+    L: np.ndarray | None = None
+
+
+@dataclass(slots=True, eq=False)
+class BlackBox:
+    """assemble(mu) -> (A, b) or (A, b, L), mu a mapping name -> float; every answer is checked against the first.
+
+    Raises TypeError or ValueError, naming the parameters, if an answer is no system, is not finite, or has another size or kind
+    than the first one. `vector`: b is (n,), not (n, k). `calls` counts.
+    """
+
+    assemble: Callable[[dict[str, float]], Any]
+    parameters: Parameters
+    output: Any = None
+    calls: int = 0
+    vector: bool = True
+    first: System | None = field(default=None)
+    solver: Solver | None = None
+    rtol: float = 1e-12
+
+    def __call__(self, mu: np.ndarray) -> System:
+        self.calls += 1
+        answer = self.assemble(self.parameters.mapping(mu))
+        try:
+            system, vector = self.read(answer)
+            if self.first is None:
+                self.first, self.vector = system, vector
+            self.compare(system, vector)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"assemble at {self.parameters.said(mu)}: {error}") from error
+        return system
+
+    def read(self, answer: Any) -> tuple[System, bool]:
+        """The answer as a System, and whether its b was a vector."""
+        if not isinstance(answer, tuple | list) or len(answer) not in (2, 3):
+            raise TypeError(f"expected (A, b) or (A, b, L); got {type(answer).__name__}")
+        A = matrix(answer[0])
+        b = real_or_complex(answer[1], "b")
+        if b.ndim not in (1, 2) or b.shape[0] != A.shape[0] or b.size == 0:
+            raise ValueError(f"b must be (n,) or (n, k) with n = {A.shape[0]}; got {b.shape}")
+        rows = self.output if self.output is not None else answer[2] if len(answer) == 3 else None
+        return System(A, b.reshape(len(b), -1), None if rows is None else output_rows(rows, A.shape[0])), b.ndim == 1
+
+    def compare(self, system: System, vector: bool) -> None:
+        """Refuse what no linear combination with the first system could mean."""
+        first = self.first
+        assert first is not None
+        pairs = {"A": (system.A, first.A), "b": (system.b, first.b), "L": (system.L, first.L)}
+        for name, (now, then) in pairs.items():
+            if (now is None) != (then is None):
+                raise ValueError(f"{name} is returned for some parameters and not for others")
+            if now is not None and tuple(now.shape) != tuple(then.shape):
+                shapes = f"{tuple(now.shape)}, at the first parameters {tuple(then.shape)}"
+                raise ValueError(f"{name} has shape {shapes}; a reduced model needs the same unknowns for all parameters")
+        if kind(system.A) != kind(first.A) or vector != self.vector:
+            raise TypeError(f"A is {kind(system.A)}, at the first parameters {kind(first.A)}; keep to one form")
+
+    def solve(self, system: System, x0: np.ndarray | None = None) -> np.ndarray:
+        """x (n, k), by a Solver that keeps what it set up for the last A; SolveError if x is not converged."""
+        if self.solver is None:
+            self.solver = Solver(system.A, uses=system.b.shape[1])
+        else:
+            self.solver.update(system.A, uses=system.b.shape[1])
+        b = system.b[:, 0] if system.b.shape[1] == 1 else system.b
+        x0 = x0 if x0 is None else x0.reshape(b.shape)
+        return self.solver.solve(b, x0=x0, rtol=self.rtol).x.reshape(system.b.shape)
+
+    def solution(self, mu: np.ndarray, x0: np.ndarray | None = None) -> tuple[System, np.ndarray]:
+        """(system, x) at mu. A solve that fails is a SolveError that names mu: nothing is built on half-solved snapshots."""
+        system = self(mu)
+        try:
+            return system, self.solve(system, x0)
+        except SolveError as error:
+            said = (
+                f"the full solve at {self.parameters.said(mu)} did not converge, and no reduced model is built on what is not a "
+                f"solution: {error}. Give a looser rtol= to ReducedModel, or look at the matrix there"
+            )
+            raise SolveError(said, error.result) from error
+
+
+def matrix(A: Any) -> Any:
+    """A as canonical CSR, a dense array, or, known by products, as it is; finite."""
+    if not hasattr(A, "shape") or len(A.shape) != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
+        raise ValueError(f"A must be square, (n, n); got {type(A).__name__} of shape {getattr(A, 'shape', None)}")
+    if arrays.sparse(A) and arrays.library(A) == "scipy":
+        from scipy.sparse import csr_array
+
+        csr = csr_array(A, dtype=working(A.dtype), copy=True)  # the caller may write the next matrix over this one
+        csr.sum_duplicates()
+        return finite(csr, csr.data, "A")
+    if arrays.namespace(A) is not None:
+        return finite(real_or_complex(A, "A"), arrays.to_numpy(A), "A")
+    if not hasattr(type(A), "__matmul__") or not hasattr(A, "dtype"):
+        raise TypeError(f"A must have shape, dtype and @; got {type(A).__name__}")
+    return A
+
+
+def kind(A: Any) -> str:
+    return "sparse" if arrays.sparse(A) else "dense" if isinstance(A, np.ndarray) else "known by products"
+
+
+def working(dtype: np.dtype) -> np.dtype:
+    """Reduced models are made in double precision."""
+    return np.result_type(dtype, np.float64)
+
+
+def real_or_complex(x: Any, name: str) -> np.ndarray:
+    """x on the host in double precision, finite."""
+    if arrays.sparse(x):
+        x = x.toarray()
+    values = arrays.to_numpy(x) if arrays.namespace(x) is not None else np.asarray(x)
+    if values.dtype.kind not in "biufc":
+        raise TypeError(f"{name} must hold numbers; got dtype {values.dtype}")
+    return finite(values.astype(working(values.dtype)), values, name)
+
+
+def finite(x: Any, values: np.ndarray, name: str) -> Any:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return x
+
+
+def output_rows(rows: Any, n: int) -> np.ndarray:
+    """L as (l, n)."""
+    L = np.atleast_2d(real_or_complex(rows, "the output"))
+    if L.ndim != 2 or L.shape[1] != n:
+        raise ValueError(f"outputs must be rows (l, n) with n = {n}; got {L.shape}")
+    return L

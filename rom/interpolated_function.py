@@ -112,8 +112,8 @@ class MatrixFunction:
         factor, series = self.series
         points = self.weights.parameters.points(mus)
         lengths = np.linalg.norm(self.values.reshape(self.size, -1), axis=1)
-        rounding = (self.shape[0] + self.size) * float(np.finfo(self.dtype).eps) * (lengths @ abs(self.weights.coefficients(points)))
-        return factor * self.weights.series_error(points, series) + rounding
+        unit = (self.shape[0] + self.size) * float(np.finfo(self.dtype).eps)
+        return factor * self.weights.series_error(points, series) + unit * (lengths @ abs(self.weights.coefficients(points)))
 
     def estimate(self, mus: Any) -> np.ndarray:
         """An estimate (m,) of the error in the Frobenius norm: how far the interpolation through the first d' nodes is.

@@ -78,8 +78,9 @@ class ThetaInterpolation:
         k = exponents(len(s), summed_degree(len(s), len(series.terms) - 1))
         majorants = series.terms[k.sum(axis=1)] * multinomials(k) * monomials(series.sizes[:, None], k)[:, 0]
         near = majorants @ abs(monomials(s, k) - monomials(at_nodes, k) @ beta)
-        last, reach = int(k.sum(axis=1).max()), abs(s).max(axis=0, initial=1.0)
-        return near + series.tail(last, reach) + abs(beta).sum(axis=0) * series.tail(last, np.ones(1))
+        last = int(k.sum(axis=1).max())
+        here, there = (series.tail(last, abs(part).max(axis=0, initial=0.0)) for part in (s, at_nodes))
+        return near + here + there @ abs(beta)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

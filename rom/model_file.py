@@ -26,7 +26,7 @@ from .plain_json import parsed, plain
 __all__ = ["ModelFileError", "read", "write"]
 
 SCHEMA = 1
-LARGEST_HEADER = 1 << 24  # bytes
+LARGEST_HEADER = 1 << 22  # bytes; parsed it may take 40 times as much memory
 MOST_AXES = 32
 CHUNK = 1 << 20  # bytes hashed at a time
 NPY = re.compile(rb"\{'descr': '([<>|][biufc][0-9]{1,2})', 'fortran_order': (True|False), 'shape': (\([0-9, ]*+\)), \} *+\n")

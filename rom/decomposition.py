@@ -26,7 +26,7 @@ from .operator_interpolation import (
 )  # fmt: skip
 from .parameters import Parameters
 from .snapshots import BlackBox, System
-from .terms import Terms, on_pattern, terms, union
+from .terms import Terms, entries, on_pattern, terms, union
 
 CHECKS = 3  # training parameters at which an exact sum is compared with an assembly
 SAME = 1e-10  # relative: where the comparison must come out
@@ -124,22 +124,31 @@ def split_matrix(recipe: Any, assembled: Assemblies, few: np.ndarray, train: np.
             "A is known by products alone, and nothing is known of its coefficients: pass operator=Affine([theta, ...]) or "
             "EIM(functions=[...], points=[...]), whose combinations need products only"
         )
-    values, places, read = entries_of([system.A for system in systems], assembled)
+    values, places = entries_of([system.A for system in systems])
     if isinstance(recipe, MDEIM):
         return by_entries(recipe, recipe.entries, places, values, few, parameters)
-    return by_training(recipe, values, few, parameters, read)
+    return by_training(recipe, reader(assembled.box, "A"), places, values, few, parameters)
 
 
-def entries_of(matrices: list[Any], assembled: Assemblies) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], Any]:
-    """(values (entries, m) on the union of the patterns, (rows, cols) of the entries, mu -> values of the assembly there)."""
-    box = assembled.box
+def entries_of(matrices: list[Any]) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """(values (entries, m) on the union of the patterns, (rows, cols) of the entries)."""
     if isinstance(matrices[0], np.ndarray):
         rows, cols = (index.ravel() for index in np.indices(matrices[0].shape))
-        return np.stack([A.ravel() for A in matrices], axis=1), (rows, cols), lambda mu: box(mu).A.ravel()
+        return np.stack([A.ravel() for A in matrices], axis=1), (rows, cols)
     pattern = union(matrices)
     values = np.stack([on_pattern(A, pattern) for A in matrices], axis=1)
     rows = np.repeat(np.arange(matrices[0].shape[0]), np.diff(pattern[1]))
-    return values, (rows, pattern[0].astype(np.int64)), lambda mu: on_pattern(box(mu).A, pattern)
+    return values, (rows, pattern[0].astype(np.int64))
+
+
+def reader(box: BlackBox, name: str) -> Callable[..., np.ndarray]:
+    """read(mu, *places) -> some values of A, b or L, by a whole assembly."""
+
+    def read(mu: np.ndarray, *places: np.ndarray) -> np.ndarray:
+        value = getattr(box(mu), name)
+        return entries(value, *places) if name == "A" else value.ravel()[places[0]]
+
+    return read
 
 
 def split_vectors(name: str, recipe: Any, assembled: Assemblies, few: np.ndarray, train: np.ndarray) -> Quantity:
@@ -169,9 +178,10 @@ def vectors_by_samples(
     if not isinstance(recipe, MDEIM | Training):
         few = train[np.unique(np.linspace(0, len(train) - 1, min(training.samples, len(train))).round().astype(int))]
     values = np.stack([getattr(system, name).ravel() for system in assembled(few)], axis=1)
+    places = (np.arange(len(values)),)
     if isinstance(recipe, MDEIM) and stated is not None:
-        return by_entries(recipe, stated, (np.arange(len(values)),), values, few, box.parameters)
-    return by_training(training, values, few, box.parameters, lambda mu: getattr(box(mu), name).ravel())
+        return by_entries(recipe, stated, places, values, few, box.parameters)
+    return by_training(training, reader(box, name), places, values, few, box.parameters)
 
 
 def recombined(by: Decomposition, matrices: list[Any]) -> Terms:

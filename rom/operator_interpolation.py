@@ -214,9 +214,10 @@ def by_entries(
 
 
 def by_training(
-    recipe: Training, values: np.ndarray, train: np.ndarray, parameters: Parameters, read: Callable[[np.ndarray], np.ndarray]
-) -> Decomposition:
-    """EIM of all entries; the values at the chosen ones learned as polynomials in mu, else read off an assembly."""
+    recipe: Training, read: Callable[..., np.ndarray], places: tuple[np.ndarray, ...], values: np.ndarray, train: np.ndarray,
+    parameters: Parameters,
+) -> Decomposition:  # fmt: skip
+    """EIM of all entries; the values at the chosen ones learned as polynomials in mu, else read(mu, *places) off an assembly."""
     table, ones, scale = tabulated(values)
     spectrum = singular_values(table[int(ones) :])
     found = eim(table, tol=recipe.tol, max_size=recipe.max_size, first=0 if ones else None)
@@ -227,7 +228,8 @@ def by_training(
         polynomial, error = learned
         how = f"{how}, weights by polynomials of degree {int(polynomial.degrees.sum(axis=1).max())} (held out: {error:.1e})"
         return interpolated(found, polynomial, train, TRAINED, how, **more)
-    sampler = AssemblySampler(read, padded(ones, found.points), scale, ones)
+    rows = padded(ones, found.points)
+    sampler = AssemblySampler(read, tuple(place[rows] for place in places), scale, ones)
     return interpolated(found, sampler, train, TRAINED, f"{how}, weights by one assembly a parameter", **more)
 
 

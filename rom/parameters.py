@@ -64,7 +64,7 @@ class Parameters:
         }
 
     def points(self, mus: Any, *, extrapolate: bool = False) -> np.ndarray:
-        """mus as a float64 array (m, p): from rows of numbers, one point (p,), one mapping or a list of them, a mapping to arrays.
+        """mus as a float64 array (m, p): rows, one point (p,), one mapping or a list of them, a mapping to arrays.
 
         Raises ValueError for another shape, a value that is not finite, and, unless `extrapolate`, a point outside the box.
         """

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from ..solvers.direct.cholesky import Cholesky
@@ -15,23 +12,6 @@ from .terms import Terms
 DEPENDENT = 1e-11  # of the length of a snapshot: what is left of it beside the basis that counts as round-off
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Euclidean:
-    """The product x^H y in the shape of Cholesky factors: every map is the identity."""
-
-    shape: tuple[int, int]
-
-    def half(self, F: Any) -> np.ndarray:
-        return np.asarray(F)
-
-    lift = lower = solve = half
-
-    def norm(self, V: Any) -> Any:
-        return np.linalg.norm(V, axis=0)
-
-    dual_norm = norm
-
-
 class Projection:
     """A basis V (n, N), orthonormal in X, and what the sums A(mu) = sum theta_q A_q and b(mu) are on it.
 
@@ -40,7 +20,7 @@ class Projection:
     same R. Memory: V, W and Y, (n, 2 N + P k + N Q) numbers.
     """
 
-    def __init__(self, A: Terms, b: np.ndarray, factor: Cholesky | Euclidean, *, L: np.ndarray | None = None):
+    def __init__(self, A: Terms, b: np.ndarray, factor: Cholesky, *, L: np.ndarray | None = None):
         self.terms, self.b, self.factor, self.L = A, b, factor, L
         n = A.shape[0]
         dtype = np.result_type(A.dtype, b.dtype, *([] if L is None else [L.dtype]))
@@ -75,6 +55,11 @@ class Projection:
             images = np.stack([np.asarray(self.terms[q] @ new) for q in range(len(self.terms))], axis=2)  # (n, new, Q)
             self.coordinates.append(self.factor.half(images.reshape(len(new), -1)))
         return self.size - before
+
+    def half_terms(self) -> np.ndarray:
+        """half of [b_p, A_q v_j], (n, P k + N Q)."""
+        Y, R = self.coordinates.Y, self.coordinates.R
+        return R if Y is None else Y.columns @ R
 
     def reduced(self) -> Reduced:
         """The arrays that answer for the basis as it is."""

@@ -50,6 +50,10 @@ class BlackBox:
             raise type(error)(f"assemble at {self.parameters.said(mu)}: {error}") from error
         return system
 
+    def assembled(self, mu: dict[str, float]) -> System:
+        """The same for a mapping name -> value."""
+        return self(np.array([mu[name] for name in self.parameters.names]))
+
     def read(self, answer: Any) -> tuple[System, bool]:
         """The answer as a System, and whether its b was a vector."""
         if not isinstance(answer, tuple | list) or len(answer) not in (2, 3):

@@ -58,6 +58,12 @@ class Terms:
         values = np.tensordot(T, self.values, axes=1)
         return Terms(self.shape, values.dtype, values, self.pattern)
 
+    def adjoint(self) -> Terms:
+        """The terms A_q^H; TypeError if their entries are not known."""
+        if self.values is None:
+            raise TypeError("the adjoint of A is needed, and A is known by products alone; give its entries")
+        return terms([self[q].conj().T.tocsr() if self.pattern is not None else self[q].conj().T for q in range(len(self))])
+
     @property
     def hermitian(self) -> bool | None:
         """Whether every term is Hermitian to rounding; None if their entries are not known."""
@@ -139,6 +145,15 @@ def on_pattern(A: Any, pattern: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     values = np.zeros(len(indices), A.dtype)
     values[at[inside]] = A.data[inside]
     return values
+
+
+def entries(A: Any, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """The entries of a dense or canonical CSR matrix at some places."""
+    if isinstance(A, np.ndarray):
+        return A[rows, cols]
+    keys, wanted = places(A.indices, A.indptr, A.shape[1]), rows * A.shape[1] + cols
+    at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+    return np.where(keys[at] == wanted, A.data[at], 0.0) if len(keys) else np.zeros(len(wanted))
 
 
 def places(indices: np.ndarray, indptr: np.ndarray, columns: int) -> np.ndarray:

@@ -46,7 +46,7 @@ class Thetas:
         except (TypeError, ValueError) as error:  # written for one point at a time
             value = self.by_points(q, theta, columns, m, error)
         if value.dtype.kind not in "biufc" or not np.isfinite(value).all():
-            raise ValueError(f"theta {q} must return finite numbers, a scalar or ({m},); got {value.dtype} of shape {value.shape}")
+            raise ValueError(f"theta {q} must return finite numbers, one or ({m},); got {value.dtype} of shape {value.shape}")
         return np.broadcast_to(value, (m,))
 
     def by_points(self, q: int, theta: Any, columns: dict[str, np.ndarray], m: int, error: Exception) -> np.ndarray:
@@ -164,7 +164,7 @@ class EntrySampler:
         value = np.asarray(self.entries(self.parameters.mapping(mu), *self.places))
         if value.shape != (count,) or not np.isfinite(value).all():
             raise ValueError(
-                f"entries at {self.parameters.said(mu)} must return {count} finite values, one for each place; got shape {value.shape}"
+                f"entries at {self.parameters.said(mu)} must return {count} finite values, one a place; got shape {value.shape}"
             )
         return value
 
@@ -217,17 +217,18 @@ def total_degree(p: int, degree: int) -> np.ndarray:
 class AssemblySampler:
     """A few entries read off a whole assembly at each parameter: where nothing is known, and nothing was learned.
 
-    read(mu) -> all values of the quantity in training order; points: which of them; the constant 1 stands before them if `ones`.
+    read(mu (p,), *places) -> values at the places, (rows, cols) of A or (indices,) of a vector; the constant 1 stands before them
+    if `ones`.
     """
 
-    read: Callable[[np.ndarray], np.ndarray]
-    places: np.ndarray
+    read: Callable[..., np.ndarray]
+    places: tuple[np.ndarray, ...]
     scale: float
     ones: bool
 
     def __call__(self, mus: np.ndarray) -> np.ndarray:
-        found = [self.read(mu)[self.places] for mu in mus]
-        values = np.stack(found, axis=1) / self.scale if found else np.empty((len(self.places), 0))
+        found = [self.read(mu, *self.places) for mu in mus]
+        values = np.stack(found, axis=1) / self.scale if found else np.empty((len(self.places[0]), 0))
         return np.concatenate([np.ones((1, len(mus))), values]) if self.ones else values
 
 

@@ -64,10 +64,12 @@ def smallest_pair(A: Any, X: Any, factor: Cholesky | None = None, *, tol: float 
 
 def below(A: Any, X: Any, factor: Cholesky | None) -> Cholesky:
     """The factors of A - s X > 0, with s = 0 or below the spectrum by a part of its width."""
-    try:
-        return cholesky(A)
-    except np.linalg.LinAlgError:
-        factor = cholesky(X) if factor is None else factor
+    if (A.diagonal().real > 0).all():
+        try:
+            return cholesky(A)
+        except np.linalg.LinAlgError:
+            pass
+    factor = cholesky(X) if factor is None else factor
     high, _ = largest(lambda y: factor.half(A @ factor.lift(y)), A.shape[0], kind(A, X), 1e-2, ROUGH)
     minus_low, _ = largest(lambda y: -factor.half(A @ factor.lift(y)), A.shape[0], kind(A, X), 1e-2, ROUGH)
     low, width = -minus_low, max(high + minus_low, EPS * abs(minus_low), np.finfo(float).tiny)
@@ -125,7 +127,7 @@ def confirmed(A: Any, X: Any, guess: float, *, margin: float = 1e-3) -> float:
     distance = max(margin * abs(guess), 8 * n * EPS * float((a / x).max()))
     for _ in range(60):
         alpha = float(guess) - distance
-        if is_positive_definite(A - alpha * X - diagonal(n * EPS * (a + abs(alpha) * x), A)):
+        if definite(A - alpha * X - diagonal(n * EPS * (a + abs(alpha) * x), A)):
             return alpha
         distance *= GROWTH
     raise np.linalg.LinAlgError(f"no lower bound near {guess:.3g} could be confirmed; is X positive definite, and scaled like A?")
@@ -135,7 +137,12 @@ def semidefinite(H: Any, X: Any, scale: float) -> float | None:
     """The least of scale times 1e-12, 1e-11, ..., 1e-7 for which H + that X > 0, up to rounding; 0 if H = 0; None if none is."""
     if abs(H).max() == 0:
         return 0.0
-    return next((delta for delta in scale * 10.0 ** np.arange(-12, -6) if is_positive_definite(H + delta * X)), None)
+    return next((delta for delta in scale * 10.0 ** np.arange(-12, -6) if definite(H + delta * X)), None)
+
+
+def definite(A: Any) -> bool:
+    """Whether a Hermitian A is positive definite, up to rounding; the diagonal first, which costs nothing."""
+    return bool((A.diagonal().real > 0).all()) and is_positive_definite(A)
 
 
 def smallest_singular_value(A: Any, X: Any, factor: Cholesky, *, tol: float = 1e-4) -> float:

@@ -12,9 +12,12 @@ from .stability import Context, Prepared, hermitian_forms, real
 from .terms import Terms
 
 TIGHT = 1e-7  # relative: how far the sides of the box lie outside of the eigenvalues
-ACTIVE = 1e-7  # of the width of the box: a constraint this close holds with equality
-NEGATIVE = 1e-11  # of the largest multiplier: one that is less negative is zero to rounding
-BLOCK = 1 << 22  # numbers in a table of parameters by corners
+ACTIVE = 1e-9  # of the width of the box: a violation of less is rounding
+PIVOT = 1e-9  # the smallest number to divide by
+ZERO = 1e-14  # of the largest weight: its rounding
+ROUNDS = 1000  # of exchanges at most; the bound is then less sharp
+BLOCK = 1 << 22  # numbers held for the programs in step
+SEED = 63_841
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,12 @@ class SCM:
     Notes
     -----
     All half-spaces serve all parameters, not only those of near neighbours (the M_alpha of the papers): the bound is the sharper
-    for it, and the program is one and the same, so that a corner found for one parameter is optimal for all parameters in its
-    cone; only those outside of the known cones cost a program (2 ms). Constraints from bounds of earlier steps (M_+) would then
-    follow from the others. Every bound is the value of a dual feasible point, which is a bound whatever the tolerance of the
-    program; where it fails, the box alone is taken. Sides and alpha(mu_k) are confirmed by Cholesky factorisations: 2 Q
-    eigenvalues and one for each mu_k. Memory: (K + corners) Q numbers. Raises ValueError if tol is not in (0, inf), TypeError if
-    the entries of the terms are not known. Huynh, Rozza, Sen and Patera, C. R. Math. 345 (2007) 473; Chen, Hesthaven, Maday and
+    for it, and the programs, which differ in theta alone, are solved together by a dual simplex method. Constraints from the
+    bounds of earlier steps (M_+) would follow from the others. Every bound is the value of a dual feasible point, hence a bound
+    however exactly the program is solved. Sides and alpha(mu_k) are confirmed by Cholesky factorisations: 2 Q eigenvalues and one
+    for each mu_k. Memory: K Q numbers, and Q (Q + 2) + K for each of the programs in step, up to 32 MB. Cost: that much a step, of
+    which there are about 5 to 3 (Q + K). Raises ValueError if tol is not positive, TypeError if the entries of the terms are not
+    known. Huynh, Rozza, Sen and Patera, C. R. Math. 345 (2007) 473; Chen, Hesthaven, Maday and
     Rodriguez, M2AN 43 (2009) 1099.
 
     Examples
@@ -66,21 +69,19 @@ class SCM:
         theta = real(context, context.train, doubled)
         low, high = box(forms, context)
         polytope = Polytope(low, high, np.zeros((0, len(low))), np.zeros(0))
-        corners, upper = np.zeros((0, len(low)), np.intp), np.full(len(theta), np.inf)
-        chosen, gaps = [nearest(context)], []
+        upper, chosen, gaps = np.full(len(theta), np.inf), [nearest(context)], []
         while True:
             k = chosen[-1]
             alpha, y = known(forms, theta[k], context, self.margin)
             upper = np.minimum(upper, theta @ y)
             polytope = polytope.cut(theta[k], alpha)
-            lower, corners = minima(theta, polytope, polytope.feasible(corners))
-            gap = (upper - lower) / np.maximum(abs(upper), np.finfo(float).tiny)
+            gap = (upper - minima(theta, polytope)) / np.maximum(abs(upper), np.finfo(float).tiny)
             gap[chosen] = 0.0
             gaps.append(float(gap.max()))
             if gaps[-1] <= self.tol or len(chosen) == min(self.max_size, len(theta)):
                 break
             chosen.append(int(np.argmax(gap)))
-        held = {"low": low, "high": high, "rows": polytope.rows, "limits": polytope.limits, "corners": corners}
+        held = {"low": low, "high": high, "rows": polytope.rows, "limits": polytope.limits}
         held |= {"points": context.train[chosen], "gaps": np.array(gaps), "doubled": np.array(doubled)}
         return self.restore(held, context)
 
@@ -88,7 +89,7 @@ class SCM:
         polytope = Polytope(*(arrays[key] for key in ("low", "high", "rows", "limits")))
 
         def evaluate(mus: np.ndarray) -> np.ndarray:
-            return minima(real(context, mus, bool(arrays["doubled"])), polytope, arrays["corners"])[0]
+            return minima(real(context, mus, bool(arrays["doubled"])), polytope)
 
         return Prepared(self.name, True, context.exact, arrays, evaluate)
 
@@ -103,29 +104,19 @@ class Polytope:
     limits: np.ndarray
 
     @property
-    def sides(self) -> tuple[np.ndarray, np.ndarray]:
-        """(G, h) with G t >= h in the coordinates y = low + width t of the unit cube: 2 Q sides of the cube, then the rows."""
-        unit = np.eye(len(self.low))
-        G = np.vstack([unit, -unit, self.rows * self.width])
-        return G, np.concatenate([np.zeros(len(unit)), -np.ones(len(unit)), self.limits - self.rows @ self.low])
-
-    @property
     def width(self) -> np.ndarray:
         return self.high - self.low
 
+    @property
+    def sides(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(G, h, scale) with G t >= h in the unit cube, y = low + width t: 2 Q sides of the cube, then the rows by their scale."""
+        G, h = self.rows * self.width, self.limits - self.rows @ self.low
+        scale = np.maximum(abs(G).max(axis=1, initial=0.0), np.finfo(float).tiny)
+        unit, Q = np.eye(len(self.low)), len(self.low)
+        return np.vstack([unit, -unit, G / scale[:, None]]), np.concatenate([np.zeros(Q), -np.ones(Q), h / scale]), scale
+
     def cut(self, row: np.ndarray, limit: float) -> Polytope:
         return replace(self, rows=np.vstack([self.rows, row]), limits=np.append(self.limits, limit))
-
-    def places(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(t (P, Q), inverses (P, Q, Q)) of corners, each given by its Q sides."""
-        G, h = self.sides
-        inverse = np.linalg.inv(G[corners])
-        return (inverse @ h[corners][..., None])[..., 0], inverse
-
-    def feasible(self, corners: np.ndarray) -> np.ndarray:
-        """Those that the last row has not cut off."""
-        row, limit = self.sides[0][-1], self.sides[1][-1]
-        return corners[self.places(corners)[0] @ row >= limit - ACTIVE * abs(row).max()]
 
     def dual(self, theta: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
         """The bounds (m,) that multipliers (m, K) >= 0 of the rows give: weak duality, true for any of them."""
@@ -133,67 +124,57 @@ class Polytope:
         return multipliers @ self.limits + np.minimum(d * self.low, d * self.high).sum(axis=1)
 
 
-def minima(theta: np.ndarray, polytope: Polytope, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(lower bounds (m,) of the least theta y over the polytope, the corners (P, Q) that are known now)."""
-    weights, multipliers = theta * polytope.width, np.zeros((len(theta), len(polytope.limits)))
-    left = np.ones(len(theta), bool)
-    if len(corners):
-        t, inverse = polytope.places(corners)
-        step = max(1, BLOCK // len(corners))
-        best = np.concatenate([np.argmin(weights[i : i + step] @ t.T, axis=1) for i in range(0, len(theta), step)])
-        for corner in np.unique(best):
-            at = np.flatnonzero(best == corner)
-            inside(weights, at, inverse[corner], corners[corner], multipliers, left)
-    while left.any():
-        first = int(np.argmax(left))
-        multipliers[first], corner = program(weights[first], polytope)
-        left[first] = False
-        if corner is not None:
-            corners = np.vstack([corners, corner])
-            inside(weights, np.flatnonzero(left), np.linalg.inv(polytope.sides[0][corner]), corner, multipliers, left)
-    return polytope.dual(theta, multipliers), corners
+def minima(theta: np.ndarray, polytope: Polytope) -> np.ndarray:
+    """The least theta y over the polytope, from below (m,), for the rows of theta (m, Q)."""
+    G, h, scale = polytope.sides
+    Q, K = theta.shape[1], len(scale)
+    step = max(1, BLOCK // (Q * Q + 2 * Q + K))
+    multipliers = np.zeros((len(theta), K))
+    for i in range(0, len(theta), step):
+        dual_simplex(theta[i : i + step] * polytope.width, G, h, multipliers[i : i + step])
+    return polytope.dual(theta, multipliers / scale)
 
 
-def inside(
-    weights: np.ndarray, at: np.ndarray, inverse: np.ndarray, corner: np.ndarray, multipliers: np.ndarray, left: np.ndarray
-) -> None:
-    """Enter the multipliers of the parameters `at` for which a corner is optimal: all are >= 0 in w = sum_i lambda_i G_i."""
-    found = weights[at] @ inverse
-    good = found.min(axis=1, initial=0.0) >= -NEGATIVE * abs(found).max(axis=1, initial=0.0)
-    cuts = corner >= 2 * weights.shape[1]
-    multipliers[np.ix_(at[good], corner[cuts] - 2 * weights.shape[1])] = np.maximum(found[good][:, cuts], 0.0)
-    left[at[good]] = False
+def dual_simplex(weights: np.ndarray, G: np.ndarray, h: np.ndarray, multipliers: np.ndarray) -> None:
+    """Enter the multipliers (m, K) of the rows in the least weights t over G t >= h: all m programs in step.
+
+    Each holds Q sides, B t = h there, and lambda >= 0 with weights = lambda B; it starts in the best corner of the cube. The side
+    that t violates most comes in, and the first whose multiplier would turn negative goes out: the value rises to the least, and
+    is a bound on the way. Weights are disturbed by their rounding, against cycles.
+    """
+    m, Q = weights.shape
+    noise = np.random.default_rng(SEED).uniform(1, 2, Q) * ZERO * abs(weights).max(axis=1, initial=0.0, keepdims=True)
+    sign = np.where(weights < 0, -1.0, 1.0)
+    sides, inverse = np.arange(Q) + Q * (sign < 0), sign[:, :, None] * np.eye(Q)
+    lam, t, live = abs(weights) + noise, (sign < 0) * 1.0, np.arange(m)
+    for _ in range(ROUNDS):
+        slack = t @ G.T - h
+        enters = np.argmin(slack, axis=1)
+        violation = -slack[np.arange(len(live)), enters]
+        g = (G[enters][:, None, :] @ inverse)[:, 0, :]
+        ratio = np.where(g > PIVOT, lam / np.where(g > PIVOT, g, 1.0), np.inf)
+        leaves = np.argmin(ratio, axis=1)
+        at = np.arange(len(live))
+        size = ratio[at, leaves]
+        going = (violation > ACTIVE) & np.isfinite(size)
+        record(multipliers, live[~going], sides[~going], lam[~going], 2 * Q)
+        if not going.any():
+            return
+        live, sides, inverse, lam, t, g = (held[going] for held in (live, sides, inverse, lam, t, g))
+        enters, leaves, size, violation, at = enters[going], leaves[going], size[going], violation[going], at[: going.sum()]
+        lam = np.maximum(lam - size[:, None] * g, 0.0)
+        lam[at, leaves], sides[at, leaves] = size, enters
+        column = inverse[at, :, leaves] / g[at, leaves][:, None]
+        inverse -= column[:, :, None] * g[:, None, :]
+        inverse[at, :, leaves] = column
+        t += violation[:, None] * column
+    record(multipliers, live, sides, lam, 2 * Q)
 
 
-def program(weights: np.ndarray, polytope: Polytope) -> tuple[np.ndarray, np.ndarray | None]:
-    """(multipliers (K,) of the rows, the corner by its sides or None) of the least weights t over the polytope."""
-    from scipy.optimize import linprog
-
-    G, h = polytope.sides
-    Q, size = len(weights), max(abs(weights).max(initial=0.0), np.finfo(float).tiny)
-    scale = np.maximum(abs(G).max(axis=1, initial=0.0), np.finfo(float).tiny)
-    rows, limits = (G / scale[:, None])[2 * Q :], (h / scale)[2 * Q :]
-    found = linprog(weights / size, A_ub=-rows, b_ub=-limits, bounds=(0.0, 1.0), method="highs")
-    if found.status != 0:
-        return np.zeros(len(limits)), None
-    multipliers = -found.ineqlin.marginals * size / scale[2 * Q :]
-    order = np.concatenate([found.lower.marginals, -found.upper.marginals, -found.ineqlin.marginals])
-    return np.maximum(multipliers, 0.0), corner_of(G / scale[:, None], h / scale, found.x, order)
-
-
-def corner_of(G: np.ndarray, h: np.ndarray, t: np.ndarray, multipliers: np.ndarray) -> np.ndarray | None:
-    """Q independent sides that meet in t, those with large multipliers first; None if there are fewer."""
-    active = np.flatnonzero(G @ t - h <= ACTIVE)
-    active = active[np.argsort(-multipliers[active], kind="stable")]
-    Q, basis, sides = len(t), np.zeros((0, len(t))), []
-    for side in active:
-        rest = G[side] - basis.T @ (basis @ G[side])
-        rest = rest - basis.T @ (basis @ rest)
-        if np.linalg.norm(rest) > 1e-6 * np.linalg.norm(G[side]):
-            basis, sides = np.vstack([basis, rest / np.linalg.norm(rest)]), [*sides, side]
-        if len(sides) == Q:
-            return np.array(sides, np.intp)
-    return None
+def record(multipliers: np.ndarray, at: np.ndarray, sides: np.ndarray, lam: np.ndarray, first: int) -> None:
+    """Those of the rows, which are the sides from `first` on."""
+    program, slot = np.nonzero(sides >= first)
+    multipliers[at[program], sides[program, slot] - first] = lam[program, slot]
 
 
 def box(forms: Terms, context: Context) -> tuple[np.ndarray, np.ndarray]:

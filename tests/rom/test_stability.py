@@ -160,7 +160,7 @@ def test_the_successive_constraints_of_libmesh_example_2():
 
 
 def test_the_linear_programs_are_solved_to_the_end():
-    """Against HiGHS alone, one program a parameter, and with every constraint in use."""
+    """Against HiGHS, one program a parameter."""
     from scipy.optimize import linprog
 
     rng = np.random.default_rng(31)
@@ -169,12 +169,10 @@ def test_the_linear_programs_are_solved_to_the_end():
     rows = rng.standard_normal((9, 5))
     polytope = Polytope(low, high, rows, (rows @ inner.T).min(axis=1))
     theta = np.vstack([rng.standard_normal((150, 5)), np.eye(5), np.zeros((1, 5)), rows[:2]])
-    found, corners = minima(theta, polytope, np.zeros((0, 5), np.intp))
+    found = minima(theta, polytope)
     programs = [linprog(row, A_ub=-rows, b_ub=-polytope.limits, bounds=np.stack([low, high], axis=1)).fun for row in theta]
-    assert found == pytest.approx(programs, abs=1e-6)
+    assert found == pytest.approx(programs, abs=1e-7)
     assert (found <= (theta @ inner.T).min(axis=1) + 1e-12).all()
-    again, more = minima(theta, polytope, corners)
-    assert again == pytest.approx(found, abs=1e-9) and len(more) <= len(corners) + 5
 
 
 def test_min_theta_on_the_thermal_block():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,17 +69,37 @@ def lengths(F: Any, zero: float = 1.0) -> np.ndarray:
 
 
 def triangular(R: np.ndarray) -> np.ndarray:
-    """The T of R = Q T, with R overwritten by Q."""
-    if R.shape[1] == 1:
-        T = np.array([[np.linalg.norm(R)]])
-        R /= T[0, 0] or 1.0
-        return T.astype(WIDE[R.dtype.name])
+    """The T of R = Q T, with R (n, s), n >= s, overwritten by Q: Householder QR of pieces of the rows that fit the cache.
+
+    TSQR of Demmel, Grigori, Hoemmen and Langou, SIAM J. Sci. Comput. 34 (2012) A206.
+    """
+    n, s = R.shape
+    if s == 1:
+        length = np.linalg.norm(R)
+        R /= length or 1.0
+        return np.array([[length]], WIDE[R.dtype.name])
     from scipy.linalg import qr
 
-    Q, T = qr(R, overwrite_a=True, mode="economic", check_finite=False)
-    if not np.may_share_memory(Q, R):
-        R[...] = Q
-    return T.astype(WIDE[R.dtype.name])
+    cuts = np.linspace(0, n, max(1, n // max(1024, 4 * s)) + 1).astype(int)
+    pieces = [slice(a, b) for a, b in pairwise(cuts)]
+    tops = np.empty((len(pieces) * s, s), R.dtype)
+    for i, piece in enumerate(pieces):
+        R[piece], tops[i * s : (i + 1) * s] = qr(R[piece], mode="economic", check_finite=False)
+    if len(pieces) == 1:
+        return tops.astype(WIDE[R.dtype.name])
+    T = triangular(tops)
+    for i, piece in enumerate(pieces):
+        R[piece] = R[piece] @ tops[i * s : (i + 1) * s]
+    return T
+
+
+def straightened(R: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """The T of R = Q T, with R overwritten by Q, if the columns of R are almost orthonormal: gram = R^H R = T^H T by Cholesky."""
+    T = np.linalg.cholesky(gram).conj().T
+    inverse = np.linalg.inv(T).astype(R.dtype)
+    for part in chunks(*R.shape):
+        R[part] = R[part] @ inverse
+    return T
 
 
 def pivots(H: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..solvers import arrays
 from ..solvers.arrays import WIDE
-from .blocks import adjoint_product, chunks, divided, inserted, lengths, pivots, renumbered, triangular
+from .blocks import adjoint_product, chunks, divided, inserted, lengths, pivots, renumbered, straightened, triangular
 
 NOISE = 16.0  # times eps sqrt(columns): below it the part of a unit column outside the basis is rounding
 HELD = 0.5  # what a unit column outside the basis keeps of its length when it is projected again, if it is more than rounding
@@ -147,7 +147,10 @@ class GrowingBasis:
             again = self.coordinates(R)
             self.subtract(R, again)
             c = c + again @ T
-            if np.linalg.norm(again) ** 2 <= self.eps:  # then R^H R = I - again^H again is I
+            moved = np.linalg.norm(again)
+            if moved <= 1 - HELD:
+                if moved**2 > self.eps:  # R^H R = I - again^H again
+                    T = straightened(R, adjoint_product(R, R)) @ T
                 return c * norms, T * norms
             R, turn = self.independent(R, triangular(R), HELD)
             T = turn @ T
@@ -267,13 +270,7 @@ class GrowingBasis:
         self.K = np.eye(k, dtype=WIDE[D.dtype.name])
         self.forget()
         if k and np.abs(gram - self.K).max() > DRIFT * self.eps:
-            self.straighten(gram)
-
-    def straighten(self, gram: np.ndarray) -> None:
-        """Columns that are orthonormal but for rounding that has piled up, made so again by their Cholesky factor."""
-        correction = np.linalg.inv(np.linalg.cholesky(gram)).conj().T.astype(self.D.dtype)
-        for part in chunks(self.D.shape[0], self.dense):
-            self.D[part, : self.dense] = self.D[part, : self.dense] @ correction
+            straightened(self.D[:, :k], gram)
 
 
 def allocate(path: Any, rows: int, columns: int, dtype: Any) -> np.ndarray:

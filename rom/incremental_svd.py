@@ -11,7 +11,7 @@ import numpy as np
 from ..solvers import arrays
 from .blocks import block
 from .growing_basis import GrowingBasis
-from .pod import half_product
+from .pod import family, half_product
 from .range_finders import lanczos, randomized
 
 METHODS = ("exact", "gkl", "randomized")
@@ -55,7 +55,7 @@ class IncrementalSVD:
     block by block, about k columns each. Types: real or complex, single or double as the blocks are, wider when one is wider.
 
     `error` is the Frobenius norm (the one of X) of A - U diag(s) V^H in exact arithmetic if only columns, or only rows, were
-    appended by 'exact': what truncations drop is then orthogonal. Otherwise the sum over the runs, which bounds it.
+    appended by 'exact': what the truncations drop is then orthogonal. It is an estimate otherwise, and `largest_error` adds up.
 
     Raises ValueError for blocks that do not fit, are empty or not finite.
 
@@ -99,7 +99,7 @@ class IncrementalSVD:
         self.left: GrowingBasis | None = None
         self.side: GrowingBasis | None = None  # of V
         self.half: Any = None
-        self.run, self.dropped, self.bound = "", 0.0, 0.0
+        self.run, self.squared, self.open, self.closed = "", 0.0, 0.0, 0.0
 
     @classmethod
     def from_blocks(cls, blocks: Iterable[Any], rank: int, **options: Any) -> IncrementalSVD:
@@ -142,8 +142,13 @@ class IncrementalSVD:
 
     @property
     def error(self) -> float:
-        """||A - U diag(s) V^H||_F as far as truncations made it: see the notes. gkl and randomized: an estimate."""
-        return self.bound + self.dropped
+        """Root of the sum of squares of all that was dropped: ||A - U diag(s) V^H||_F, exact or an estimate (see the notes)."""
+        return self.squared**0.5
+
+    @property
+    def largest_error(self) -> float:
+        """What ||A - U diag(s) V^H||_F cannot exceed in exact arithmetic: by the triangle inequality where `error` estimates."""
+        return self.closed + self.open
 
     # How it changes
 
@@ -224,10 +229,11 @@ class IncrementalSVD:
 
     def count(self, what: str, dropped: float, oblique: bool) -> None:
         """Errors of one run of columns, or of rows, are orthogonal to each other; others may add up."""
+        self.squared += dropped**2
         if what == self.run and what != "update" and not oblique:
-            self.dropped = math.hypot(self.dropped, dropped)
+            self.open = math.hypot(self.open, dropped)
         else:
-            self.bound, self.dropped, self.run = self.bound + self.dropped, dropped, "" if oblique else what
+            self.closed, self.open, self.run = self.closed + self.open, dropped, "" if oblique else what
 
     # Parts
 
@@ -264,7 +270,7 @@ class IncrementalSVD:
         state = {
             "basis": left.matrix(),
             "singular_values": self.sigma.copy(),
-            "error": np.array([self.bound, self.dropped]),
+            "error": np.array([self.squared, self.open, self.closed]),
             "run": np.array(self.run),
             "method": np.array(self.method),
             "tol": np.array(self.tol),
@@ -287,7 +293,7 @@ class IncrementalSVD:
             found.side.load(np.asarray(state["right"]))
         found.half = half_product(product, U.shape[0])
         found.sigma, found.run = np.array(state["singular_values"]), str(state["run"])
-        found.bound, found.dropped = (float(value) for value in state["error"])
+        found.squared, found.open, found.closed = (float(value) for value in state["error"])
         return found
 
     def __repr__(self) -> str:
@@ -300,10 +306,4 @@ def extended(basis: GrowingBasis, other: GrowingBasis, F: Any) -> np.ndarray:
     basis.promote(np.result_type(F.dtype, other.D.dtype))
     other.promote(basis.D.dtype)
     y = basis.extend(F)
-    return basis.extend(F.toarray()) if y is None else y
-
-
-def family(dtype: np.dtype, half: Any) -> np.dtype:
-    """dtype, complex if the factors of the product are."""
-    wide = np.dtype(getattr(half, "dtype", dtype))
-    return np.result_type(dtype, np.complex64) if wide.kind == "c" else np.dtype(dtype)
+    return basis.extend_dense(F.toarray()) if y is None else y

@@ -88,9 +88,10 @@ def pod(S: Any, *, product: Any = None, tol: float | None = None, size: int | No
     X = half_product(product, n)
     scaled = S if weights is None else S * np.sqrt(checked_weights(weights, m)).astype(S.real.dtype)
     U, sigma = left_vectors(scaled if X is None else X.lower(scaled))
-    N = kept(sigma, max(n, m), tol, size)
+    N = kept(sigma, max(n, m) * np.finfo(S.dtype).eps, tol, size)
     basis = U(N) if X is None else X.lift(U(N))
-    return Modes(np.ascontiguousarray(basis), sigma)
+    dtype = family(S.dtype, X)
+    return Modes(np.ascontiguousarray(basis, dtype), sigma.astype(np.empty(0, dtype).real.dtype))
 
 
 def left_vectors(Y: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -105,9 +106,9 @@ def left_vectors(Y: np.ndarray) -> tuple[Any, np.ndarray]:
     return lambda N: Q @ U[:, :N], sigma
 
 
-def kept(sigma: np.ndarray, longest: int, tol: float | None, size: int | None) -> int:
+def kept(sigma: np.ndarray, noise: float, tol: float | None, size: int | None) -> int:
     """How many modes: no more than size, no more than stand above rounding, and no more than tol needs."""
-    N = int(np.count_nonzero(sigma > longest * np.finfo(sigma.dtype).eps * sigma[0]))
+    N = int(np.count_nonzero(sigma > noise * sigma[0]))
     if tol is not None:
         left = tail(sigma)
         N = min(N, int(np.argmax(np.array(left) <= tol * left[0])))
@@ -154,3 +155,9 @@ def half_product(product: Any, n: int) -> Any:
     from ..solvers.direct.cholesky import cholesky
 
     return cholesky(product)
+
+
+def family(dtype: np.dtype, half: Any) -> np.dtype:
+    """dtype, or the complex type of its precision if the factors of a product are complex."""
+    wide = np.dtype(getattr(half, "dtype", dtype))
+    return np.result_type(dtype, np.complex64) if wide.kind == "c" else np.dtype(dtype)

@@ -88,7 +88,9 @@ def largest(
     from scipy.linalg import eigh_tridiagonal
 
     q = np.random.default_rng(SEED).standard_normal(n).astype(dtype)
-    Q, diagonal, beside = [q / np.linalg.norm(q)], [], []
+    Q: list[np.ndarray] = [q / np.linalg.norm(q)]
+    diagonal: list[float] = []
+    beside: list[float] = []
     for step in range(1, min(steps, n) + 1):
         w = apply(Q[-1])
         diagonal.append(float(np.vdot(Q[-1], w).real))
@@ -145,7 +147,7 @@ def definite(A: Any) -> bool:
     return bool((A.diagonal().real > 0).all()) and is_positive_definite(A)
 
 
-def smallest_singular_value(A: Any, X: Any, factor: Cholesky, *, tol: float = 1e-4) -> float:
+def smallest_singular_value(A: Any, X: Any, factor: Cholesky | None = None, *, tol: float = 1e-4) -> float:
     """An estimate from above of the inf-sup constant of A: the smallest singular value of L^-1 A L^-H with X = L L^H.
 
     Lanczos on the inverse of its square, by one factorisation of A (n, n) and two solves with it a step. 0 if A is singular.
@@ -156,14 +158,15 @@ def smallest_singular_value(A: Any, X: Any, factor: Cholesky, *, tol: float = 1e
     >>> round(smallest_singular_value(A, X, cholesky(X)), 6)
     1.0
     """
+    R = cholesky(X) if factor is None else factor
     try:
         F = factorize(A)
     except np.linalg.LinAlgError:
         return 0.0
 
     def squared(y: np.ndarray) -> np.ndarray:
-        z = factor.lower(F @ (X @ factor.lift(y)))
-        return factor.lower(F.H @ (X @ factor.lift(z)))
+        z = R.lower(F @ (X @ R.lift(y)))
+        return R.lower(F.H @ (X @ R.lift(z)))
 
     return float(1.0 / np.sqrt(largest(squared, A.shape[0], kind(A, X), tol)[0]))
 

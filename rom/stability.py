@@ -157,8 +157,11 @@ def hermitian_forms(context: Context) -> tuple[Terms, bool]:
     if context.hermitian:
         return made, False
     doubled = np.iscomplexobj(context.theta(context.train[:1]))
-    parts = [hermitian_part(A) for A in made] + [skew_part(A) for A in made] * doubled
-    return terms(parts), doubled
+    return terms([part(A) for part in [hermitian_part, skew_part][: 1 + doubled] for A in each(made)]), doubled
+
+
+def each(made: Terms) -> list[Any]:
+    return [made[q] for q in range(len(made))]
 
 
 def real(context: Context, mus: np.ndarray, doubled: bool) -> np.ndarray:

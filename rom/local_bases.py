@@ -177,11 +177,14 @@ class Partition:
         taken, best = self.assign(mus), local.argmin(axis=0)
         chosen = local[taken, np.arange(len(items))]
         return MeasuredGain(
-            len(items),
-            self.whole.shape[1],
-            *(float(part.mean()) for part in (whole, local.min(axis=0), local, chosen)),
-            float((taken == best).mean()),
-            self.vote.accuracy,
+            count=len(items),
+            size=self.whole.shape[1],
+            whole=float(whole.mean()),
+            oracle=float(local.min(axis=0).mean()),
+            random=float(local.mean()),
+            classifier=float(chosen.mean()),
+            accuracy=float((taken == best).mean()),
+            validated=self.vote.accuracy,
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -316,9 +319,10 @@ def coordinates(product: Any) -> Any:
 
 def blocks(snapshots: Any) -> list[np.ndarray]:
     """Snapshots (n, m), or m arrays (n, r_i), as checked arrays (n, r_i)."""
-    if not isinstance(snapshots, list | tuple):
-        return [field[:, None] for field in columns(snapshots).T]
-    fields = [columns(field) for field in snapshots]
+    single = not isinstance(snapshots, list | tuple)
+    fields = [field[:, None] for field in columns(snapshots).T] if single else [columns(field) for field in snapshots]
+    if not fields:
+        raise ValueError("there are no snapshots; give an array (n, m), or a list of m arrays (n, r_i), with m at least 1")
     if len({len(field) for field in fields}) != 1 or not all(field.shape[1] for field in fields):
         raise ValueError(f"a list of snapshots holds arrays (n, r_i) of one n; got {[field.shape for field in fields[:5]]} ...")
     return fields

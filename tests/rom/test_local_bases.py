@@ -361,6 +361,9 @@ def test_mistakes(training, partition):
         partition.assign(mus[:, :1])
     with pytest.raises(ValueError, match="9 clusters of 8"):
         LocalBases(9).fit(fields[:, :8], mus[:8])
+    for nothing in (fields[:, :0], []):
+        with pytest.raises(ValueError, match="no snapshots"):
+            partition.after(nothing, mus[:0])
     with pytest.raises(ValueError, match="of one n"):
         LocalBases(1).fit([fields[:, :2], fields[1:, :2]], mus[:2])
 

@@ -52,7 +52,7 @@ def batch(split: Split, mus: np.ndarray, alpha: Alpha, error: OperatorError | No
         first, second = (np.broadcast_to(np.asarray(part, float), len(mus)) for part in error(mus))
         if not (np.isfinite(first).all() and np.isfinite(second).all() and (first >= 0).all() and (second >= 0).all()):
             raise ValueError("error(mus) must return two bounds, finite and not negative: of the operator and of b")
-        errors = (first, second)
+        errors = (first, second) if first.any() or second.any() else None
     outputs = None if split.L is None else split.L.weights(mus)
     return Batch(mus, split.A.weights(mus), split.b.weights(mus), outputs, alpha(mus), errors)
 

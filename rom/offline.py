@@ -36,6 +36,7 @@ class Offline:
     stability: Prepared | None
     error: Callable[[np.ndarray], Any] | None
     stability_recipe: Any = None
+    measured: tuple[float, float] = (0.0, 0.0)  # of an interpolated operator: errors of A and b seen at some parameters
 
     @property
     def kind(self) -> str:
@@ -48,7 +49,8 @@ class Offline:
         return RIGOROUS if certain else ESTIMATE
 
     def batch(self, mus: np.ndarray) -> Batch:
-        return batch(self.split, mus, self.alpha, self.error)
+        """With the errors of the operator that are known as bounds, else with those measured, which make an estimate."""
+        return batch(self.split, mus, self.alpha, self.error or (lambda mus: self.measured))
 
     def alpha(self, mus: np.ndarray) -> np.ndarray:
         """The stability constants (m,); those of an interpolated operator less the error of the interpolation."""

@@ -27,6 +27,9 @@ def told(model: Any) -> str:
             lines.append(f"  {name}: {quantity.by.how} ({quantity.by.kind})")
     how = "none" if offline.stability is None else offline.stability.name
     lines.append(f"  stability constant: {how}; {offline.kind}: {MEANING[offline.kind]}")
+    if any(offline.measured):
+        of_A, of_b = offline.measured
+        lines.append(f"  errors of the interpolated operator and right-hand side, estimated in X': {of_A:.1e}, {of_b:.1e}")
     lines.append(f"  bounds are floored at {ROUNDING} eps = {ROUNDING * EPS:.1e} of the terms of the residual")
     lines.append(f"  basis: {history.reason}; {', '.join(f'{name} {value:.3g} s' for name, value in model.seconds.items())}")
     if history.bounds:

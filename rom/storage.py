@@ -47,6 +47,7 @@ def save(model: Any, path: str | Path, *, basis: bool = True, single: bool = Fal
         "parameters": model.parameters.record(), "vector": model.box.vector, "unknowns": offline.split.A.terms.shape[0],
         "reason": model.history.reason, "seconds": model.seconds, "basis": basis, "parts": len(model.parts), "seed": model.seed,
         "rtol": model.box.rtol, "bound": offline.kind, "quantities": {}, "stability": None, "error": offline.error is not None,
+        "measured": list(offline.measured),
     }  # fmt: skip
     for name in ("A", "b", "L"):
         quantity = getattr(offline.split, name)
@@ -78,8 +79,8 @@ def load(
 ) -> Any:  # fmt: skip
     """The model in a file that `ReducedModel.save` wrote.
 
-    A file holds no code. operator: the recipe again, where it had Python functions (expressions are kept); stability: that function
-    again, where that was one. Both are compared with what they gave at 8 parameters when the model was saved. assemble: for
+    A file holds no code. operator: the recipe again, where it had Python functions (expressions are kept); stability: that
+    function again, where it was one. Both are compared with what they gave at 8 parameters when the model was saved. assemble: for
     verify, fallback, and operators that read assemblies online. mmap: leave the basis on the disk until it is read.
 
     Raises ModelFileError for a file that is damaged, hostile or newer than this petrov, ValueError for functions that are
@@ -147,8 +148,9 @@ def offline_of(header: Any, held: Mapping[str, np.ndarray], model: Any, operator
     error = getattr(operator, "error", None)
     if header["error"] and error is None:
         raise ValueError("the model was saved with an error= of its operator; give the recipe again: load(path, operator=...)")
+    measured = (float(header["measured"][0]), float(header["measured"][1]))
     if header["stability"] is None:
-        return Offline(model.parameters, split, X, factor, None, error)
+        return Offline(model.parameters, split, X, factor, None, error, None, measured)
     name = header["stability"]["name"]
     recipe = User(stability) if name == "user" and stability is not None else RECIPES.get(name, lambda: None)()
     if recipe is None:
@@ -157,7 +159,8 @@ def offline_of(header: Any, held: Mapping[str, np.ndarray], model: Any, operator
         recipe = type(recipe)(**fields)
     recipe = stability if hasattr(stability, "prepare") else recipe
     context = context_of(split, X, factor, operator, model.parameters.centre[None], model.box)
-    return Offline(model.parameters, split, X, factor, recipe.restore(group(held, "stability"), context), error, recipe)
+    constants = recipe.restore(group(held, "stability"), context)
+    return Offline(model.parameters, split, X, factor, constants, error, recipe, measured)
 
 
 def plain_fields(recipe: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .checkpoint import Checkpoint, fingerprint
 from .evaluation import Batch, solved
 from .greedy import Greedy, History, greedy, measured
 from .local_bases import LocalBases
-from .offline import Offline, prepared
+from .offline import EXACT, Offline, prepared
 from .part import Part, dual_projection, part_of
 from .pod import pod
 from .projection import Projection
@@ -24,6 +24,8 @@ from .snapshots import System
 from .workers import mapped
 
 Say = Callable[[str], Any]
+MEASURED = 10  # training points at which an interpolated operator is compared with the assembled one
+SAFETY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def fit(model: Any, given: Fit) -> None:
                 by_pod(model, recipe, given, store, say)
             else:
                 by_clusters(model, recipe, given, store, say)
+            model.offline = replace(model.offline, measured=interpolation_errors(model, given.train, say))
         finally:
             model.seconds["basis"] = time.perf_counter() - start - model.seconds["operator"]
 
@@ -239,6 +242,24 @@ def indicated(offline: Offline, mus: np.ndarray) -> Batch:
     """A batch to train with: where there is no stability constant, the residual's norm stands for the error."""
     given = offline.batch(mus)
     return replace(given, alpha=np.ones(len(mus))) if offline.stability is None else given
+
+
+def interpolation_errors(model: Any, train: np.ndarray, say: Say) -> tuple[float, float]:
+    """(eps_A, eps_b): twice the largest ||(A - sum beta A_m) u_N||_{X'} / ||u_N||_X and ||b - sum beta b_m||_{X'} seen at some
+    training points; zero where the sums are exact, or bounds of their errors are known. Estimates, from as many assemblies."""
+    offline: Offline = model.offline
+    if offline.split.kind == EXACT or offline.error is not None:
+        return 0.0, 0.0
+    assert offline.factor is not None
+    say("measuring the error of the interpolated operator")
+    mus = train[np.random.default_rng(model.seed).choice(len(train), min(MEASURED, len(train)), replace=False)]
+    found, errors = model.answers(mus), np.zeros(2)
+    for i, mu in enumerate(mus):
+        system, u = model.box(mu), found.fields(i).reshape(len(offline.split.b.terms[0]), -1)
+        wrong = np.asarray(system.A @ u) - np.asarray(offline.split.A.combined(mu) @ u)
+        seen = offline.factor.dual_norm(wrong) / np.maximum(offline.factor.norm(u), np.finfo(float).tiny)
+        errors = np.maximum(errors, [seen.max(), offline.factor.dual_norm(system.b - offline.split.b.combined(mu)).max()])
+    return float(SAFETY * errors[0]), float(SAFETY * errors[1])
 
 
 def spaced(points: np.ndarray, count: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-DENSEST = 512  # unknowns per entry, on average, above which no stencil is looked for
+DENSEST = 256  # unknowns per entry, on average, above which no stencil is looked for
 STEP = float(np.sqrt(np.finfo(np.float64).eps))
 
 

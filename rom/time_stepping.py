@@ -82,9 +82,7 @@ SCHEMES = {
 
 
 def scheme_named(name: Any) -> Scheme:
-    if isinstance(name, Scheme):
-        return name
-    if name not in SCHEMES:
+    if not isinstance(name, str) or name not in SCHEMES:
         raise ValueError(f"method must be one of {', '.join(SCHEMES)}; got {name!r}")
     return SCHEMES[name]
 

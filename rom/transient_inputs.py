@@ -32,6 +32,7 @@ def problem_of(
     M = None if mass is None else matrix(mass, "mass", n)
     b, b_weights, vectors = source(rhs, parameters, n)
     start = Start(u0, parameters, n)
+    start(parameters.centre)
     mus = parameters.random(TRIED, seed=51_407)
     b = None if b is None else b.tried(float(times[-1]), mus, np.arange(n))
     if nonlinear is None and (jacobian is not None or needed is not None):
@@ -184,8 +185,8 @@ def dependence(given: Any, problem: Problem) -> Any:
         u = problem.stated.start(mu)
         states, mapping = around(u), parameters.mapping(mu)
         if problem.jacobian is not None:
-            parts = [csr_array(problem.jacobian(state, mapping)) for state in states[:1]]
-            parts = [csr_array((np.ones(len(J.data), bool), J.indices, J.indptr), shape=(n, n)) for J in parts]
+            parts = [csr_array(problem.jacobian(state, mapping)) for state in states]
+            parts = [csr_array((np.ones(J.nnz, bool), J.indices, J.indptr), shape=(n, n)) for J in parts]
         else:
             parts = [stencil(lambda u, mu=mu: problem.stated.f.one(u, mu, everything), states)]  # type: ignore[union-attr, misc]
         found = sum(parts[1:], start=parts[0]) if found is None else found + sum(parts[1:], start=parts[0])

@@ -95,7 +95,7 @@ class TransientModel:
         self, mass: Any, affine: Any, nonlinear: Any = None, *, parameters: Parameters, jacobian: Any = None, stencil: Any = None,
         rhs: Any = None, u0: Any = 0.0, t: Any, dt: float, method: Any = "implicit Euler", basis: Any = 1e-5, deim: Any = 1e-6,
         interpolation: str = "qdeim", product: Any = "mass", stability: Any = None, energy: Any = None, output: Any = None,
-        tol: float = 1e-10,
+        tol: float = 1e-9,
     ) -> None:  # fmt: skip
         if not isinstance(parameters, Parameters):
             raise TypeError(f"parameters must be Parameters(name=(low, high), ...); got {type(parameters).__name__}")

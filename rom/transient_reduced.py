@@ -148,12 +148,13 @@ class ReducedSystem:
         f, stated, count, n = reduced.f_by, reduced.stated, len(values), len(reduced.V)
         assert f is not None and f.by is not None and stated.f is not None
         spare = reduced.spare.pop(count, None)
-        U = np.full((count, n), np.nan) if spare is None else spare
-        U[:, f.by.needed] = values
-        found = stated.f.batch(U, np.tile(self.mus, (count // len(self.mus), 1)), f.points)
+        U = np.full((n, count), np.nan) if spare is None else spare  # an unknown of all parameters in a row
+        U[f.by.needed] = values.T
+        mus = self.mus if count == len(self.mus) else np.tile(self.mus, (count // len(self.mus), 1))
+        found = stated.f.batch(U.T, mus, f.points)
         if len(reduced.spare) >= SPARE:
             reduced.spare.clear()
-        reduced.spare[count] = U  # only the needed columns were ever written
+        reduced.spare[count] = U  # only the needed rows were ever written
         return found
 
     def factor(self, c: float, theta: float, a: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:
@@ -175,7 +176,8 @@ class ReducedSystem:
         return np.tensordot(f.W, rows, axes=1).transpose(1, 0, 2)
 
     def size(self, a: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(a, axis=1)
+        squares = np.einsum("ij,ij->i", a.real, a.real)
+        return np.sqrt(squares + np.einsum("ij,ij->i", a.imag, a.imag) if np.iscomplexobj(a) else squares)
 
     def magnitude(self, c: float, theta: float) -> np.ndarray:
         return c * self.size_M + theta * self.size_A

@@ -14,6 +14,7 @@ from .incremental_svd import IncrementalSVD
 from .pod import kept, pod
 from .transient_problem import FullSystem, Problem
 
+EPS = float(np.finfo(np.float64).eps)
 BLOCK = 64  # states of a trajectory that are held before they are compressed
 FINER = 1e-2  # a trajectory is compressed to this part of the tolerance
 CAP = 400  # singular values that are followed while trajectories come in
@@ -62,7 +63,7 @@ class Spectrum:
         """The fewest that leave tol of the whole, at most `most`."""
         if not len(self.values) or not self.values[0] > 0:
             return 0
-        return kept(self.values, len(self.vectors), tol, most)
+        return kept(self.values, len(self.vectors) * EPS, tol, most)
 
 
 def trajectory(problem: Problem, mu: np.ndarray, product: Any, tols: dict[str, float]) -> dict[str, np.ndarray]:

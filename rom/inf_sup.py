@@ -16,6 +16,15 @@ class InfSup:
 
     beta is found from above by a factorisation at `size` training points far from each other, and its logarithm interpolated by
     radial functions between them: a resonance between points is not seen. Manzoni and Negri, Adv. Comput. Math. 41 (2015) 1255.
+    Raises ValueError if size is less than 1. Memory: size points; cost: a factorisation and some ten solves for each.
+
+    >>> import numpy as np
+    >>> from petrov.rom.parameters import Parameters
+    >>> from petrov.rom.stability import Context
+    >>> from petrov.solvers.direct.cholesky import cholesky
+    >>> A, X, P = [np.diag([1.0, -1.0])], np.eye(2), Parameters(k=(1.0, 3.0))
+    >>> InfSup(size=3).prepare(Context(A, lambda mus: mus, X, cholesky(X), P, P.grid(9))).values([[1.0], [3.0]]).round(6)
+    array([1., 3.])
     """
 
     size: int = 30

@@ -98,6 +98,15 @@ class Pointwise:
     (n_r, dim); both by default those of EIM. constant: whether there is an A^0, which counts as g = 1. reference: mu_bar.
 
     Raises ValueError if a g_r is not positive at mu_bar, or negative anywhere. Cost: the g_r at all points for each mu.
+
+    >>> import numpy as np
+    >>> from petrov.rom.parameters import Parameters
+    >>> from petrov.rom.stability import Context
+    >>> from petrov.solvers.direct.cholesky import cholesky
+    >>> A, P, x = [np.eye(2)], Parameters(k=(1.0, 3.0)), np.linspace(0, 1, 5)[:, None]
+    >>> context = Context(A, lambda mus: mus, A[0], cholesky(A[0]), P, P.grid(5))
+    >>> Pointwise([lambda x, mu: mu["k"] + x[:, 0]], [x], reference=(1.0,)).prepare(context).values([[1.0], [3.0]]).round(6)
+    array([1., 1.])
     """
 
     functions: Any = None

@@ -87,6 +87,15 @@ class Eigenvalue:
 
     The sharpest and the dearest: an eigenvalue and two or more factorisations a point (0.3 s at 10^4 unknowns in the plane).
     Negative where A_s is indefinite. It holds the Hermitian forms and needs them again for `restore`.
+
+    >>> import numpy as np
+    >>> from petrov.rom.parameters import Parameters
+    >>> from petrov.rom.stability import Context
+    >>> from petrov.solvers.direct.cholesky import cholesky
+    >>> A, X, P = [np.eye(2), np.diag([0.0, 1.0])], np.eye(2), Parameters(k=(-3.0, 3.0))
+    >>> context = Context(A, lambda mus: np.hstack([np.ones((len(mus), 1)), mus]), X, cholesky(X), P, P.grid(5))
+    >>> Eigenvalue().prepare(context).values([[-3.0], [0.0]])
+    array([-2.002,  0.999])
     """
 
     margin: float = 1e-3

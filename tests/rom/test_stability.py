@@ -300,6 +300,16 @@ def test_inf_sup_is_an_estimate_that_is_right_at_its_points():
     assert smallest_singular_value(K - K, K, cholesky(K)) == 0.0
 
 
+@pytest.mark.parametrize("complex_", [False, True])
+def test_the_inf_sup_constant_is_the_smallest_singular_value(complex_):
+    rng = np.random.default_rng(12)
+    A, B = rng.standard_normal((2, 40, 40)) + (1j * rng.standard_normal((2, 40, 40)) if complex_ else 0)
+    X = B @ B.conj().T + np.eye(40)
+    L = np.linalg.cholesky(X)
+    beta = np.linalg.svd(np.linalg.solve(L, np.linalg.solve(L, A.conj().T).conj().T))[1][-1]
+    assert beta * (1 - 1e-9) <= smallest_singular_value(A, X) <= beta * (1 + 1e-4)
+
+
 def test_the_users_bound_and_what_is_no_bound():
     context = thermal()
     mus = context.parameters.random(7)

@@ -15,7 +15,7 @@ from .. import stages, table
 from ..contests import Contest
 from ..document import Document
 from ..stages import Suite
-from . import report, stored, thermal
+from . import data_driven, report, stored, thermal
 from .thermal import CASES, Timing
 from .verdicts import WORKS, standings, tally, verdicts
 
@@ -31,8 +31,10 @@ def main(
 
 
 def contests(only: Sequence[str] | None, quick: bool) -> list[Contest]:
-    """All contests, or those of the works named; the works of a case follow each other and share its models."""
-    found = [
+    """All contests, or those of the works named; those that share the models of a case follow each other."""
+    first = CASES[quick][0]
+    found = [Contest(data_driven.name(first), data_driven.WORK, partial(data_driven.measure, first))]
+    found += [
         contest
         for case in CASES[quick]
         for contest in (

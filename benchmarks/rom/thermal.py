@@ -82,17 +82,18 @@ def smallest(mu: Mapping[str, Any]) -> Any:
     return np.minimum.reduce(list(mu.values()))
 
 
-def unfitted(block: Block, size: int) -> Any:
+def unfitted(block: Block, basis: Any) -> Any:
+    """Our model of a block, with a recipe for its basis."""
     return rom.ReducedModel(
         assembling(block), rom.Parameters(**box(block)), operator=rom.Affine(list(box(block))),
-        basis=rom.Greedy(tol=0.0, max_size=size), product=block.X, stability=smallest,
+        basis=basis, product=block.X, stability=smallest,
     )  # fmt: skip
 
 
 def greedy(block: Block, size: int) -> Offline:
     """Our side of `peer.greedy`."""
     start = time.perf_counter()
-    model = unfitted(block, size).fit(train=block.train)
+    model = unfitted(block, rom.Greedy(tol=0.0, max_size=size)).fit(train=block.train)
     seconds = time.perf_counter() - start
     return Offline(model, lambda c: model.basis @ c.T, np.asarray(model.greedy_bounds, float), seconds)
 

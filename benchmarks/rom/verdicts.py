@@ -8,12 +8,14 @@ from typing import NamedTuple
 from ..document import OK, Row, by_problem
 from ..sequences.verdicts import Verdict
 from ..table import ratio
-from . import peer, stored, thermal
+from . import data_driven, peer, stored, thermal
 
 OFFLINE_BAR, OFFLINE_TARGET = 1 / 4, 1 / 10
 ONLINE_BAR, ONLINE_TARGET = 1 / 15, 1 / 50
+ERROR_BAR = 1 / 100  # of what interpolation of the same solutions leaves
 WORKS = {
     thermal.WORK: "the thermal block beside pyMOR: greedy errors, seconds offline, seconds of 1,000 answers with bounds",
+    data_driven.WORK: "errors from the same solutions: the projected operator beside interpolated coefficients",
     stored.WORK: "a fitted model in a file, beside pyMOR's pickle: bytes, seconds to write and to read",
 }
 
@@ -49,7 +51,7 @@ def standings(rows: Iterable[Row]) -> list[Standing]:
 
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
-    return [*(verdict for one in standings(rows) for verdict in of_block(one)), *of_files(rows)]
+    return [*(verdict for one in standings(rows) for verdict in of_block(one)), *of_snapshots(rows), *of_files(rows)]
 
 
 def of_block(one: Standing) -> list[Verdict]:
@@ -69,6 +71,18 @@ def of_block(one: Standing) -> list[Verdict]:
         )
         for what, share, bar, target in shares
     ]  # fmt: skip
+
+
+def of_snapshots(rows: Iterable[Row]) -> list[Verdict]:
+    found = []
+    for problem, group in by_problem(row for row in rows if row.work == data_driven.WORK).items():
+        of = {row.method: row for row in group}
+        ours, theirs = of[data_driven.OURS], of[data_driven.RIVAL]
+        share = quotient(ours.relative_residual, theirs.relative_residual)
+        said = f"{ours.relative_residual:.1e}; {theirs.relative_residual:.1e}"
+        met = ours.status == OK and share is not None and share <= ERROR_BAR
+        found.append(Verdict(data_driven.WORK, f"{problem}: error; {theirs.method}'s", said, f"{ratio(ERROR_BAR)} of that", met))
+    return found
 
 
 def of_files(rows: Iterable[Row]) -> list[Verdict]:

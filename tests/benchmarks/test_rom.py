@@ -9,13 +9,13 @@ import pytest
 import scipy.sparse.linalg as sla
 
 from petrov.benchmarks.document import Row, load
-from petrov.benchmarks.rom import peer, stored, suite, thermal
+from petrov.benchmarks.rom import data_driven, peer, stored, suite, thermal
 from petrov.benchmarks.rom.thermal import ALONE, OURS, Case, Timing
 from petrov.benchmarks.rom.verdicts import WORKS, tally, verdicts
 
 pytest.importorskip("pymor", reason="pyMOR is the rival: pip install 'petrov[bench]'")
 
-CASE, TIMING = Case((2, 2), 20, 4, 1e-8), Timing(8, 1, 40, 3)
+CASE, TIMING = Case((2, 2), 40, 6, 1e-8), Timing(8, 1, 40, 3)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_estimates_of_pymor_are_bounds_and_its_caches_come_back(prepared):
     estimates = peer.answer(theirs.model, peer.asked(theirs.model, block.tests[:5]))
     errors = thermal.true_errors(block, block.tests[:5], peer.solutions(theirs, block, block.tests[:5]))
     assert (errors <= estimates).all() and (estimates <= 10 * errors).all()
-    assert theirs.bounds.shape == (4,) and not cache._caching_disabled
+    assert theirs.bounds.shape == (6,) and not cache._caching_disabled
 
 
 # -- Judgement -------------------------------------------------------------------------------------------------------------
@@ -74,6 +74,18 @@ def test_a_model_that_is_read_otherwise_than_it_was_written_is_wrong(tmp_path):
     assert stored.kept(row, way, 1).status == "WRONG"
     kept = stored.kept(row, way._replace(read=lambda path: np.ones(3)), 1)
     assert kept.status == "OK" and kept.memory == 0.4 and kept.reason == "4 bytes" and kept.solve_seconds >= 0
+
+
+def test_the_operator_is_worth_more_than_its_solutions(monkeypatch):
+    case = Case((2, 2), 60, 14, 1e-8)
+    rows = data_driven.measure(case, TIMING)
+    ours, theirs = rows
+    assert ours.status == theirs.status == "OK" and ours.relative_residual < 1e-3 < 0.05 < theirs.relative_residual < 1
+    (verdict,) = verdicts(rows)
+    assert verdict.met == (ours.relative_residual <= theirs.relative_residual / 100)
+    assert not verdicts([replace(ours, relative_residual=theirs.relative_residual / 99), theirs])[0].met
+    monkeypatch.setattr(data_driven, "projected", lambda block, size: (np.zeros((len(block.f), data_driven.TESTED)), np.zeros(data_driven.TESTED)))
+    assert data_driven.measure(case, TIMING)[0].status == "WRONG"
 
 
 def test_verdicts_need_right_answers_and_the_bars():
@@ -106,7 +118,7 @@ def test_the_command_measures_prints_resumes_and_reports(small, tmp_path, capsys
     path, html = tmp_path / "r.json", tmp_path / "r.html"
     assert suite.main(quick=True, json=path, html=html) == 0
     said, result = capsys.readouterr().out, load(path)
-    assert result.finished and {row.work for row in result.rows} == set(WORKS) and len(result.rows) == 5
+    assert result.finished and {row.work for row in result.rows} == set(WORKS) and len(result.rows) == 7
     for words in ("petrov.rom.ReducedModel", "pyMOR", "small sizes", "bars met", "one parameter a call"):
         assert words in said
     text = html.read_text(encoding="utf-8")
@@ -121,9 +133,9 @@ def test_works_are_chosen_and_a_wrong_one_lists_them(small, tmp_path, capsys):
     assert suite.main(quick=True, only=["file"], json=tmp_path / "r.json") == 0
     assert {row.work for row in load(tmp_path / "r.json").rows} == {"file"}
     assert suite.main(quick=True, only=["spam"]) == 2
-    assert "there is no work spam; there is thermal, file" in capsys.readouterr().err
+    assert "there is no work spam; there is thermal, snapshots, file" in capsys.readouterr().err
 
 
 def test_the_full_form_has_the_published_cases():
     names = [contest.name for contest in suite.contests(None, False)]
-    assert names[0] == "thermal block 2x2, N = 20" and names[2] == "thermal block 3x3, N = 40" and suite.TIMINGS[False].n == 100
+    assert names[1] == "thermal block 2x2, N = 20" and names[3] == "thermal block 3x3, N = 40" and suite.TIMINGS[False].n == 100

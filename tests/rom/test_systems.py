@@ -146,5 +146,16 @@ def test_thermal_block_solves_its_equation(blocks):
     assert (one.diagonal()[inside] > 0).all() and (one.diagonal()[x < 1 / blocks[0] - 0.1] == 0).all()
 
 
+def test_thermal_block_is_that_of_pymor():
+    pytest.importorskip("pymor", reason="pyMOR is the oracle: pip install 'petrov[bench]'")
+    from petrov.benchmarks.rom import peer
+
+    ours, theirs = thermal_block(13, (3, 2)), peer.thermal(13, (3, 2))
+    order, other = (np.lexsort(points.round(9).T) for points in (ours.known.points, theirs.points))
+    for A, B in zip(ours.terms, theirs.terms, strict=True):
+        assert abs(A[order][:, order] - B[other][:, other]).max() < 1e-12
+    np.testing.assert_allclose(ours.assemble(dict.fromkeys(ours.box, 1.0))[1][order], theirs.f[other], rtol=1e-12)
+
+
 def test_grid_has_its_first_axis_slowest():
     assert grid(np.array([1, 2]), np.array([3, 4])).tolist() == [[1, 3], [1, 4], [2, 3], [2, 4]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -85,10 +86,12 @@ class GrowingBasis:
         for part in chunks(self.D.shape[0], self.dense + c.shape[1]):
             yield part, self.D[part, : self.dense] @ a + (0 if E is None else E[part] @ b)
 
-    def distance(self, F: np.ndarray, c: np.ndarray) -> float:
-        """||F - W c||_F."""
-        parts = [np.linalg.norm(F[part] - Wc) for part, Wc in self.combinations(c)]
-        return float(np.linalg.norm(parts))
+    def distance(self, F: Any, c: np.ndarray) -> float:
+        """||F - W c||_F for c = W^H F; of a sparse F by the difference of the squares, accurate to 1e-8 ||F||."""
+        if arrays.sparse(F):
+            whole, held = (math.hypot(*lengths(part, 0.0)) for part in (F, c))
+            return math.sqrt(max(whole - held, 0.0)) * math.sqrt(whole + held)
+        return math.hypot(*(math.hypot(*lengths(F[part] - Wc, 0.0)) for part, Wc in self.combinations(c)))
 
     def free(self, count: int) -> np.ndarray:
         """The first columns of D not in use: where `outside` leaves its Q."""

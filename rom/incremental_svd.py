@@ -99,7 +99,7 @@ class IncrementalSVD:
         self.left: GrowingBasis | None = None
         self.side: GrowingBasis | None = None  # of V
         self.half: Any = None
-        self.run, self.squared, self.open, self.closed = "", 0.0, 0.0, 0.0
+        self.run, self.total, self.open, self.closed = "", 0.0, 0.0, 0.0
 
     @classmethod
     def from_blocks(cls, blocks: Iterable[Any], rank: int, **options: Any) -> IncrementalSVD:
@@ -110,8 +110,6 @@ class IncrementalSVD:
         if found.left is None:
             raise ValueError("from_blocks needs at least one block (n, s); got none")
         return found
-
-    # What it holds
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -143,14 +141,12 @@ class IncrementalSVD:
     @property
     def error(self) -> float:
         """Root of the sum of squares of all that was dropped: ||A - U diag(s) V^H||_F, exact or an estimate (see the notes)."""
-        return self.squared**0.5
+        return self.total
 
     @property
     def largest_error(self) -> float:
         """What ||A - U diag(s) V^H||_F cannot exceed in exact arithmetic: by the triangle inequality where `error` estimates."""
         return self.closed + self.open
-
-    # How it changes
 
     def append_columns(self, E: Any) -> IncrementalSVD:
         """A becomes [A, E], E (n, s) or (n,), dense or SciPy sparse. Returns self."""
@@ -175,12 +171,11 @@ class IncrementalSVD:
 
     def update(self, D: Any, E: Any) -> IncrementalSVD:
         """A becomes A + D E^H, D (n, c) and E (m, c), dense or sparse; exactly, whatever `method`. Returns self."""
-        known = self.left is not None
-        D = self.lowered(block(D, "D", self.shape[0] if known else None))
-        E = block(E, "E", self.columns if known else None)
+        D = self.lowered(block(D, "D", self.shape[0] if self.left else None))
+        E = block(E, "E", self.columns if self.left else None)
         if D.shape[1] != E.shape[1]:
             raise ValueError(f"D and E of A + D E^H must have as many columns; got {D.shape[1]} and {E.shape[1]}")
-        if not known:
+        if self.left is None:
             self.start(D.shape[0], E.shape[0], np.result_type(D.dtype, E.dtype))
         left, right = self.known(), self.both("update")
         y, z = extended(left, right, D), extended(right, left, E)
@@ -214,28 +209,24 @@ class IncrementalSVD:
             return left.extend(E), 0.0
         rng = np.random.default_rng([self.seed, left.rows, self.columns])
         y = lanczos(left, E, most, rng) if self.method == "gkl" else randomized(left, E, most, rng, self.power)
-        if not arrays.sparse(E):
-            return y, left.distance(E, y)
-        return y, math.sqrt(max(np.linalg.norm(E.data) ** 2 - np.linalg.norm(y) ** 2, 0.0))
+        return y, left.distance(E, y)
 
     def truncated(self, M: np.ndarray, what: str, lost: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """(F, G) of the leading singular triplets F diag(s) G^H of M, whose s becomes ours; the rest is counted as error."""
         F, sigma, G = np.linalg.svd(M, full_matrices=False)
-        floor = max(self.tol, max(M.shape) * (self.left or self.known()).eps) * sigma.max(initial=0.0)
+        floor = max(self.tol, max(M.shape) * self.known().eps) * sigma.max(initial=0.0)
         k = min(self.rank, int(np.count_nonzero(sigma > floor)))
         self.sigma = sigma[:k]
-        self.count(what, math.hypot(float(np.linalg.norm(sigma[k:])), lost), lost > 0)
+        self.count(what, math.hypot(*sigma[k:], lost), lost > 0)
         return F[:, :k], G[:k].conj().T
 
     def count(self, what: str, dropped: float, oblique: bool) -> None:
         """Errors of one run of columns, or of rows, are orthogonal to each other; others may add up."""
-        self.squared += dropped**2
+        self.total = math.hypot(self.total, dropped)
         if what == self.run and what != "update" and not oblique:
             self.open = math.hypot(self.open, dropped)
         else:
             self.closed, self.open, self.run = self.closed + self.open, dropped, "" if oblique else what
-
-    # Parts
 
     def start(self, n: int, m: int, dtype: Any) -> None:
         self.left = GrowingBasis(n, dtype, self.rank, self.storage)
@@ -270,7 +261,7 @@ class IncrementalSVD:
         state = {
             "basis": left.matrix(),
             "singular_values": self.sigma.copy(),
-            "error": np.array([self.squared, self.open, self.closed]),
+            "error": np.array([self.total, self.open, self.closed]),
             "run": np.array(self.run),
             "method": np.array(self.method),
             "tol": np.array(self.tol),
@@ -286,14 +277,13 @@ class IncrementalSVD:
             raise ValueError(f"this state was made {'with' if weighted else 'without'} a product; pass product= accordingly")
         options = {"tol": float(state["tol"]), "method": str(state["method"]), "keep_right": "right" in state, "seed": seed}
         found = cls(rank, product=product, storage=storage, oversampling=oversampling, power=power, **options)
-        U = np.asarray(state["basis"])
+        U, found.sigma, found.run = np.asarray(state["basis"]), np.array(state["singular_values"]), str(state["run"])
         found.start(U.shape[0], columns, U.dtype)
         found.known().load(U)
         if found.side is not None:
             found.side.load(np.asarray(state["right"]))
         found.half = half_product(product, U.shape[0])
-        found.sigma, found.run = np.array(state["singular_values"]), str(state["run"])
-        found.squared, found.open, found.closed = (float(value) for value in state["error"])
+        found.total, found.open, found.closed = (float(value) for value in state["error"])
         return found
 
     def __repr__(self) -> str:

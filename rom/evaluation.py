@@ -45,7 +45,9 @@ Alpha = Callable[[np.ndarray], np.ndarray]
 OperatorError = Callable[[np.ndarray], Any]
 
 
-def batch(split: Split, mus: np.ndarray, alpha: Alpha, error: OperatorError | None = None) -> Batch:
+def batch(
+    split: Split, mus: np.ndarray, alpha: Alpha, error: OperatorError | None = None, outputs: bool = True
+) -> Batch:  # fmt: skip
     """The weights of a split operator at points mus (m, p), and the stability constants there."""
     errors = None
     if error is not None:
@@ -53,8 +55,8 @@ def batch(split: Split, mus: np.ndarray, alpha: Alpha, error: OperatorError | No
         if not (np.isfinite(first).all() and np.isfinite(second).all() and (first >= 0).all() and (second >= 0).all()):
             raise ValueError("error(mus) must return two bounds, finite and not negative: of the operator and of b")
         errors = (first, second) if first.any() or second.any() else None
-    outputs = None if split.L is None else split.L.weights(mus)
-    return Batch(mus, split.A.weights(mus), split.b.weights(mus), outputs, alpha(mus), errors)
+    rows = split.L.weights(mus) if split.L is not None and outputs else None
+    return Batch(mus, split.A.weights(mus), split.b.weights(mus), rows, alpha(mus), errors)
 
 
 def solved(reduced: Reduced, given: Batch) -> tuple[np.ndarray, np.ndarray]:

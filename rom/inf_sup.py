@@ -9,6 +9,8 @@ import numpy as np
 from .eigenvalues import smallest_singular_value
 from .stability import Context, Prepared, stored
 
+TOL = 1e-2  # relative, of the square of each beta: what is interpolated need not be sharper
+
 
 @dataclass(frozen=True, slots=True)
 class InfSup:
@@ -39,7 +41,7 @@ class InfSup:
         train = np.unique(context.train, axis=0)
         mus = train[spread(context.parameters.unit(train), self.size)]
         matrices = stored(context.matrices)
-        beta = [smallest_singular_value(matrices.combined(c), context.X, context.factor) for c in context.theta(mus)]
+        beta = [smallest_singular_value(matrices.combined(c), context.X, context.factor, tol=TOL) for c in context.theta(mus)]
         return self.restore({"points": mus, "beta": np.maximum(beta, np.finfo(float).eps)}, context)
 
     def restore(self, arrays: dict[str, np.ndarray], context: Context) -> Prepared:

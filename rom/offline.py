@@ -48,9 +48,9 @@ class Offline:
         certain = self.error is not None and (self.stability.for_true_operator or self.stability.rigorous)
         return RIGOROUS if certain else ESTIMATE
 
-    def batch(self, mus: np.ndarray) -> Batch:
+    def batch(self, mus: np.ndarray, outputs: bool = True) -> Batch:
         """With the errors of the operator that are known as bounds, else with those measured, which make an estimate."""
-        return batch(self.split, mus, self.alpha, self.error or (lambda mus: self.measured))
+        return batch(self.split, mus, self.alpha, self.error or (lambda mus: self.measured), outputs)
 
     def alpha(self, mus: np.ndarray) -> np.ndarray:
         """The stability constants (m,); those of an interpolated operator less the error of the interpolation."""

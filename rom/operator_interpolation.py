@@ -75,8 +75,8 @@ class EIM:
         g_r(x, mu) for points x (n, dim) and a mapping name -> value, returning (n,) or a scalar; real or complex.
     points : sequence of arrays (n_r, dim)
         The points x at which the assembly evaluates g_r. One array alone serves all functions.
-    rhs : (functions, points), or None
-        Of b, which None leaves to itself.
+    rhs, output : (functions, points), or None
+        Of b and of the output rows L, which None leaves to themselves.
     tol, max_size
         Of the interpolation, relative to the largest |g_r| of each function; 1e-12 where round-off begins.
     error : callable, optional
@@ -90,6 +90,7 @@ class EIM:
     functions: Sequence[Callable[[Any, Any], Any] | str]
     points: Any
     rhs: tuple[Sequence[Callable[[Any, Any], Any] | str], Any] | None = None
+    output: tuple[Sequence[Callable[[Any, Any], Any] | str], Any] | None = None
     tol: float = 1e-12
     max_size: int | None = None
     error: Callable[[np.ndarray], Any] | None = None
@@ -226,11 +227,13 @@ def by_training(
     more: dict[str, Any] = {"singular_values": spectrum}
     if learned is not None:
         polynomial, error = learned
-        how = f"{how}, weights by polynomials of degree {int(polynomial.degrees.sum(axis=1).max())} (held out: {error:.1e})"
+        degrees = ", ".join(str(degree) for degree in polynomial.degrees.max(axis=0))
+        how = f"{how}, weights by polynomials of degrees {degrees} (held out: {error:.1e})"
         return interpolated(found, polynomial, train, TRAINED, how, **more)
     rows = padded(ones, found.points)
     sampler = AssemblySampler(read, tuple(place[rows] for place in places), scale, ones)
-    return interpolated(found, sampler, train, TRAINED, f"{how}, weights by one assembly a parameter", **more)
+    how = f"{how}, weights by one assembly a parameter (no polynomial predicted them; more samples= may do)"
+    return interpolated(found, sampler, train, TRAINED, how, **more)
 
 
 def tabulated(values: np.ndarray) -> tuple[np.ndarray, bool, float]:

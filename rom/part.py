@@ -72,8 +72,6 @@ class Answer:
 def conjugate(given: Batch) -> Batch:
     """The weights of the adjoint problem: those of A^H and L^H."""
     assert given.outputs is not None
-    if given.errors is not None:
-        raise ValueError("dual=True has no bound for an interpolated operator; leave it out, or state thetas")
     return Batch(given.mus, given.thetas.conj(), given.outputs.conj(), None, given.alpha, None)
 
 

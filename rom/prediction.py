@@ -60,7 +60,8 @@ class Prediction:
         return np.divide(self.bound, below, out=np.full(np.shape(below), np.inf), where=below > 0)
 
     def __repr__(self) -> str:
-        worst = f", largest {self.kind} bound {np.max(self.bound):.3g}" if self.kind != "none" and len(self) else ""
+        word = {"rigorous": "bound", "estimate": "error estimate"}.get(self.kind)
+        worst = f", largest {word} {np.max(self.bound):.3g}" if word and len(self) else ""
         solved = f", {int(self.full.sum())} solved in full" if self.full.any() else ""
         outputs = "" if self.outputs is None else f", {self.outputs.shape[1]} outputs"
         return f"Prediction: {len(self)} parameters, size {self.coefficients.shape[1]}{outputs}{worst}{solved}"
@@ -83,4 +84,5 @@ class Verification:
 
     def __repr__(self) -> str:
         point = ", ".join(f"{name} = {value:.6g}" for name, value in self.mu.items())
-        return f"Verification at {point}: {self.kind} bound {np.max(self.bound):.3g}, alpha {self.alpha:.3g} by {self.how}"
+        word = {"rigorous": "bound", "estimate": "error estimate"}.get(self.kind, "nothing known,")
+        return f"Verification at {point}: {word} {np.max(self.bound):.3g}, alpha {self.alpha:.3g} by {self.how}"

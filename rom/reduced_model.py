@@ -15,7 +15,7 @@ from .offline import Offline
 from .parameters import Parameters
 from .part import Answer, Part, padded
 from .prediction import Prediction, Verification
-from .report import plotted, told
+from .report import called, plotted, told
 from .snapshots import BlackBox
 from .training import Fit, fit
 
@@ -234,8 +234,8 @@ class ReducedModel:
         if not self.parts or self.offline is None:
             return f"ReducedModel of {self.parameters!r}, not fitted"
         sizes = "" if self.partition is None else f" in {len(self.parts)} local bases"
-        last = f", largest bound in training {self.history.bounds[-1]:.3g}" if self.history.bounds else ""
-        return f"ReducedModel of {self.parameters!r}: {self.size} basis vectors{sizes}, {self.offline.kind}{last}"
+        last = f", {called(self)} in training {self.history.bounds[-1]:.3g}" if self.history.bounds else ""
+        return f"ReducedModel of {self.parameters!r}: {self.size} basis vectors{sizes}{last}"
 
 
 __all__ = ["Answer", "ReducedModel"]

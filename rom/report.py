@@ -9,11 +9,18 @@ import numpy as np
 
 from .evaluation import EPS, ROUNDING
 
+WORDS = {"rigorous": "error bound", "estimate": "error estimate", "none": "residual"}
 MEANING = {
     "rigorous": "the error in the norm of X is at most the bound",
-    "estimate": "the bound is an estimate: verify(mu) certifies single answers",
-    "none": "there is no stability constant: no bound",
+    "estimate": "what stands for the bound is an estimate; verify(mu) certifies single answers",
+    "none": "no bound and no estimate",
 }
+
+
+def called(model: Any) -> str:
+    """What the numbers of the greedy are."""
+    relative = "relative " if getattr(model.recipe, "relative", False) else ""
+    return f"largest {relative}{WORDS[model.fitted.kind]}"
 
 
 def told(model: Any) -> str:
@@ -33,7 +40,7 @@ def told(model: Any) -> str:
     lines.append(f"  bounds are floored at {ROUNDING} eps = {ROUNDING * EPS:.1e} of the terms of the residual")
     lines.append(f"  basis: {history.reason}; {', '.join(f'{name} {value:.3g} s' for name, value in model.seconds.items())}")
     if history.bounds:
-        lines += ["", "     N   largest bound   next parameters", *steps(model)]
+        lines += ["", f"     N   {called(model)}; next parameters", *steps(model)]
     return "\n".join(lines)
 
 
@@ -69,7 +76,7 @@ def bounds(model: Any, axes: Any) -> bool:
         return bool(values)
     sizes = [0, *model.history.sizes][: len(values)] if model.history.sizes else range(len(values))
     axes.semilogy(sizes, values, "o-", color="#1f6f8b", markersize=4)
-    axes.set(xlabel="basis vectors N", ylabel="largest error " + ("bound" if model.offline.kind == "rigorous" else "estimate"))
+    axes.set(xlabel="basis vectors N", ylabel=called(model))
     axes.set_title("over the training parameters", fontsize=10)
     axes.grid(True, alpha=0.3)
     return True

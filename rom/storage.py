@@ -80,8 +80,8 @@ def load(
     """The model in a file that `ReducedModel.save` wrote.
 
     A file holds no code. operator: the recipe again, where it had Python functions (expressions are kept); stability: that
-    function again, where it was one. Both are compared with what they gave at 8 parameters when the model was saved. assemble: for
-    verify, fallback, and operators that read assemblies online. mmap: leave the basis on the disk until it is read.
+    function again, where it was one. Both are compared with what they gave at 8 parameters when the model was saved. assemble:
+    for verify, fallback, and operators that read assemblies online. mmap: leave the basis on the disk until it is read.
 
     Raises ModelFileError for a file that is damaged, hostile or newer than this petrov, ValueError for functions that are
     missing or not the ones that were saved. Nothing in the file is run.

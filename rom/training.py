@@ -156,7 +156,7 @@ def solutions(model: Any, mus: np.ndarray, store: Store, workers: int, say: Say)
 def by_greedy(model: Any, recipe: Greedy, given: Fit, store: Store, say: Say) -> None:
     offline: Offline = model.offline
     projection, dual = projections(model)
-    training = indicated(offline, given.train)
+    training = indicated(offline, given.train, model.dual)
 
     def step(history: History) -> None:
         say(f"greedy: {projection.size} vectors, largest bound {history.bounds[-1]:.2e} (tol {recipe.tol:g})")
@@ -217,6 +217,8 @@ def projections(model: Any) -> tuple[Projection, Projection | None]:
     projection = Projection(split.A.terms, split.b.terms, model.offline.factor, L=L)
     if not model.dual:
         return projection, None
+    if model.offline.error is not None:
+        raise ValueError("dual=True has no bound where the error of the operator is a number; leave out dual= or error=")
     if L is None:
         raise ValueError("dual=True needs outputs: output=L, or a third value of assemble")
     return projection, dual_projection(projection)
@@ -238,9 +240,9 @@ def record_bounds(model: Any, train: np.ndarray) -> None:
         model.history.bounds.append(float(measured(*solved(reduced.truncated(N), training), False).max()))
 
 
-def indicated(offline: Offline, mus: np.ndarray) -> Batch:
+def indicated(offline: Offline, mus: np.ndarray, outputs: bool = False) -> Batch:
     """A batch to train with: where there is no stability constant, the residual's norm stands for the error."""
-    given = offline.batch(mus)
+    given = offline.batch(mus, outputs=outputs)
     return replace(given, alpha=np.ones(len(mus))) if offline.stability is None else given
 
 

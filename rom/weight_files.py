@@ -94,7 +94,8 @@ def sampler_unpacked(record: Mapping[str, Any], held: Mapping[str, np.ndarray], 
     if record["sampler"] == "functions":
         stated = None
         if isinstance(operator, EIM):
-            stated = operator.functions if name == "A" else None if operator.rhs is None else operator.rhs[0]
+            pair = operator.rhs if name == "b" else operator.output
+            stated = operator.functions if name == "A" else None if pair is None else pair[0]
         functions = supplied(record["functions"], stated, "EIM(functions=[...], ...)")
         x = tuple(held[f"x{l}"] for l in range(len(held["which"])))
         known = tuple(as_function(g, parameters.names) for g in functions)

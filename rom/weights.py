@@ -190,27 +190,38 @@ def chebyshev(unit: np.ndarray, degrees: np.ndarray) -> np.ndarray:
 def fitted(mus: np.ndarray, values: np.ndarray, parameters: Parameters, tol: float) -> tuple[Polynomial, float] | None:
     """(polynomial, its relative error on held-out points) for values (m, d) at mus (m, p); None if none reaches `tol`.
 
-    The lowest total degree that does, while a third of the points suffice for its terms; every fourth point is held out.
+    Products of degrees k with sum_i k_i / d_i <= 1: the d_i grow one at a time, the one that lowers the error most, while there
+    are two points for each term. Every fourth point is held out.
     """
     held = np.arange(len(mus)) % 4 == 3
     unit, scale = parameters.unit(mus), np.abs(values).max(initial=0.0) or 1.0
-    for degree in range(31):
-        degrees = total_degree(unit.shape[1], degree)
+
+    def attempt(limits: tuple[int, ...]) -> tuple[float, Polynomial] | None:
+        degrees = below(limits)
         if 2 * len(degrees) > (~held).sum():
             return None
         solution = np.linalg.lstsq(chebyshev(unit[~held], degrees), values[~held], rcond=None)[0]
         error = float(np.abs(chebyshev(unit[held], degrees) @ solution - values[held]).max(initial=0.0) / scale)
-        if error <= tol:
-            return Polynomial(degrees, solution, parameters), error
-    return None
+        return error, Polynomial(degrees, solution, parameters)
+
+    limits: tuple[int, ...] = (0,) * unit.shape[1]
+    best = attempt(limits)
+    while best is not None and best[0] > tol:
+        longer = [limits[:i] + (limits[i] + 1,) + limits[i + 1 :] for i in range(len(limits))]
+        tried = [(found, more) for more in longer if (found := attempt(more)) is not None]
+        if not tried:
+            return None
+        best, limits = min(tried, key=lambda one: one[0][0])
+    return None if best is None else (best[1], best[0])
 
 
-def total_degree(p: int, degree: int) -> np.ndarray:
-    """The exponents (terms, p) with a sum of at most `degree`."""
+def below(limits: tuple[int, ...]) -> np.ndarray:
+    """The exponents k (terms, p) with sum_i k_i / d_i <= 1; k_i = 0 where d_i = 0."""
     rows: list[tuple[int, ...]] = [()]
-    for _ in range(p):
-        rows = [(*row, k) for row in rows for k in range(degree - sum(row) + 1)]
-    return np.array(rows, dtype=np.int64).reshape(len(rows), p)
+    for i, limit in enumerate(limits):
+        left = [1.0 - sum(k / d for k, d in zip(row, limits[:i], strict=False) if d) for row in rows]
+        rows = [(*row, k) for row, room in zip(rows, left, strict=True) for k in range(int(limit * room + 1e-9) + 1)]
+    return np.array(rows, dtype=np.int64).reshape(len(rows), len(limits))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -113,6 +113,9 @@ def cholesky(X: Any) -> Cholesky:
         return dense(X)
     csc, _ = compressed_columns(X, "cholesky")
     hermitian(abs(csc - csc.conj().T).max() if csc.nnz else 0.0, abs(csc).max() if csc.nnz else 0.0)
+    diagonal = csc.diagonal().real
+    if not (diagonal > 0).all():  # said here, because SuperLU's BLAS writes to stderr where it meets an empty row
+        raise np.linalg.LinAlgError(NOT_DEFINITE.format(f"the smallest entry of its diagonal is {diagonal.min():.3g}"))
     try:
         lu = SuperLU(spd=True).factors(csc, "MMD_AT_PLUS_A")
     except np.linalg.LinAlgError as error:

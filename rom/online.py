@@ -74,8 +74,9 @@ def solve(reduced: Reduced, thetas: Any, rhs: Any) -> Any:
 def general(reduced: Reduced, thetas: Any, rhs: Any, xp: Any) -> Any:
     """By the batched L U of the array library."""
     Q, N, _ = reduced.A.shape
-    A = xp.reshape(thetas.T @ xp.reshape(reduced.A, (Q, N * N)), (-1, N, N))
-    b = xp.reshape(rhs.T @ xp.reshape(reduced.b, (reduced.b.shape[0], -1)), (-1, N, reduced.columns))
+    m, k = thetas.shape[1], reduced.columns
+    A = xp.reshape(thetas.T @ xp.reshape(reduced.A, (Q, N * N)), (m, N, N))
+    b = xp.reshape(rhs.T @ xp.reshape(reduced.b, (reduced.b.shape[0], N * k)), (m, N, k))
     return xp.permute_dims(xp.linalg.solve(A, b), (1, 2, 0))
 
 
@@ -105,7 +106,7 @@ def by_lanes(reduced: Reduced, thetas: np.ndarray, rhs: np.ndarray) -> np.ndarra
 
 def in_chunks(work: Callable[[slice], Any], m: int, size: int, xp: Any) -> Any:
     """work(slice) for consecutive slices of m parameters, put together along the last axis; NumPy's on all threads."""
-    parts = [slice(start, min(start + size, m)) for start in range(0, m, size)]
+    parts = [slice(start, min(start + size, m)) for start in range(0, m, size)] or [slice(0, 0)]
     if len(parts) == 1:
         return work(parts[0])
     if xp is not np or m < THREADED_FROM:
@@ -149,7 +150,7 @@ def coefficients(reduced: Reduced, thetas: Any, rhs: Any, a: Any, column: int, x
     own = xp.zeros((P, k, m), dtype=rhs.dtype)
     own[:, column, :] = rhs
     image = a[:, column, :][:, None, :] * thetas[None, :, :]
-    return xp.concat([xp.reshape(own, (P * k, m)), xp.reshape(-image, (-1, m))], axis=0)
+    return xp.concat([xp.reshape(own, (P * k, m)), xp.reshape(-image, (reduced.size * thetas.shape[0], m))], axis=0)
 
 
 def rotated(reduced: Reduced, c: Any, xp: Any) -> Any:

@@ -188,8 +188,10 @@ class ReducedModel:
             joined = together(values)
             return joined[..., 0] if joined is not None and self.box.vector else joined
 
+        bases = [part.V for part in self.parts]  # as they are now: the model may be enriched
+
         def field(i: int) -> np.ndarray:
-            V = self.parts[labels[i]].V
+            V = bases[labels[i]]
             if V is None:
                 raise ValueError("the file was saved without the basis: save(path, basis=True) keeps it")
             return V @ coefficients[i, : V.shape[1]]

@@ -111,7 +111,7 @@ class BlackBox:
         """(system, x) at mu. A solve that fails is a SolveError that names mu: nothing is built on half-solved snapshots."""
         system = self(mu)
         try:
-            return system, self.solve(system, x0)
+            return system, self.solve(system, None if x0 is None else np.reshape(x0, system.b.shape))
         except SolveError as error:
             said = (
                 f"the full solve at {self.parameters.said(mu)} did not converge, and no reduced model is built on what is not a "

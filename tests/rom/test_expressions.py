@@ -52,7 +52,7 @@ def test_a_text_means_what_python_means_by_it(texts):
     ours, python = texts
     mu = {"k": 1.7, "m1": 0.3}
     with np.errstate(all="ignore"):
-        known = {name: np.float64(value) for name, value in mu.items()} | {"x0": POINTS[:, 0], "x2": POINTS[:, 2], "pi": np.pi}
+        known = {name: np.float64(value) for name, value in mu.items()} | {"x0": POINTS[:, 0], "x2": POINTS[:, 2], "pi": np.float64(np.pi)}
         wanted = np.broadcast_to(eval(python, {"np": np}, known), 40)
     try:
         got = expression(ours, NAMES)(POINTS, mu)

@@ -337,6 +337,7 @@ HOSTILE = {  # what -> (the file, what the message says)
     "something before it": (lambda: b"#!/bin/sh\n" + one(), "start at byte 0|cannot be read|directory"),
     "something after it": (lambda: one() + b"more", "cut off"),
     "a comment": (lambda: changed(one(), 20, b"\4\0", END) + b"more", "cut off"),
+    "a comment that is not there": (lambda: changed(one(), 20, b"\4\0", END), "cut off"),
     "a gap": (gap, "does not start at byte"),
     "members in one another": (lambda: changed(one(), 42, bytes(4), CENTRAL), "does not start at byte"),
     "an offset beyond the end": (lambda: changed(one(), 16, b"\xf0\xff\xff\x7f", END), "does not start at byte 0"),
@@ -379,6 +380,8 @@ HOSTILE = {  # what -> (the file, what the message says)
     "33 axes": (lambda: claims("'<f8'", "<f8", str((1,) * 33), (1,) * 33, bytes(8)), "does not describe"),
     ".npy version 2": (lambda: packed({"x.npy": raw(head(), bytes(16), b"\2\0")}), "plain numbers"),
     ".npy cut off": (lambda: packed({"x.npy": X[:9]}), "plain numbers"),
+    "no .npy": (lambda: packed({"x.npy": changed(X, 0, b"\x92")}), "plain numbers"),
+    ".npy header without its end": (lambda: cut(), "plain numbers"),
     ".npy header past its end": (lambda: packed({"x.npy": changed(X, 8, b"\xff\xff")}), "plain numbers"),
     "an empty .npy": (lambda: packed({"x.npy": b""}), "plain numbers"),
     "odd booleans": (lambda: claims("'|b1'", "|b1", data=b"\1\2"), "neither 0 nor 1"),
@@ -424,6 +427,12 @@ def only():
     with zipfile.ZipFile(file, "w") as made:
         made.writestr("x.npy", X)
     return file.getvalue()
+
+
+def cut():
+    """A .npy of no numbers whose header says that it is longer than the file."""
+    data = raw(head("'<f8'", "(0,)"))
+    return packed({"x.npy": changed(data, 8, bytes([data[8] + 5]))}, said={"shape": [0]})
 
 
 def pickled_npy():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from petrov.rom.growing_basis import GrowingBasis
 from petrov.rom.incremental_svd import IncrementalSVD
 
 SEED = 4021
@@ -204,11 +205,31 @@ def test_a_sparse_block_is_never_dense():
     assert peak < 4 * 8 * n * k  # n s would be nine times that
 
 
+def test_many_sparse_columns_next_to_the_span_come_a_few_at_a_time():
+    n, s, k = 50_000, 200, 5
+    rng = np.random.default_rng(SEED)
+    first = sp.csc_array((rng.standard_normal(40), (rng.integers(0, n, 40), np.arange(40) % 4)), shape=(n, 4))
+    new = sp.csc_array((rng.standard_normal(s), (rng.integers(0, n, s), np.arange(s))), shape=(n, s))
+    E = (first @ sp.csc_array(rng.standard_normal((4, s))) + 1e-3 * new).tocsc()
+    svd = IncrementalSVD(k).append_columns(first)
+    tracemalloc.start()
+    try:
+        svd.append_columns(E)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 8 * n * k  # n s would be five times that
+    used = np.unique(np.concatenate([first.indices, E.indices]))
+    A = sp.hstack([first, E]).tocsr()[used].toarray()
+    assert np.linalg.norm(A - (svd.basis[used] * svd.singular_values) @ svd.right.T) == pytest.approx(svd.error, rel=1e-8)
+    assert svd.error <= 1.1 * np.linalg.norm(np.linalg.svd(A)[1][k:])
+
+
 @pytest.mark.parametrize("spectrum", [10.0 ** (-np.arange(240) / 15), 1 / (1 + np.arange(240.0)), 1 / np.sqrt(1 + np.arange(240.0))], ids=["exponential", "algebraic", "slow"])
 @pytest.mark.parametrize("method", ["gkl", "randomized"])
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
 def test_wide_blocks_by_their_leading_part(method, spectrum, sparse):
-    A = decaying(800, 240, spectrum)
+    A = decaying(800, 240, spectrum, complex_=spectrum[1] == 0.5)
     found = {}
     for name in ("exact", method):
         svd = IncrementalSVD(15, method=name)
@@ -219,11 +240,17 @@ def test_wide_blocks_by_their_leading_part(method, spectrum, sparse):
         assert skew(svd.basis) < 1e-13
         assert found[name] <= svd.largest_error * (1 + 1e-7)
         assert svd.error == pytest.approx(found[name], rel=0.2)
-    assert found[method] <= 1.1 * found["exact"]
+    assert found[method] <= 1.03 * found["exact"]
     rows = IncrementalSVD(15, method=method)
     for j in range(0, 240, 80):
         rows.append_rows(A.T[j : j + 80])
-    assert error(rows, A.T) <= 1.1 * found["exact"]
+    assert error(rows, A.T) <= 1.03 * found["exact"]
+
+
+def test_power_iterations_see_more():
+    A = decaying(400, 200, 1 / np.sqrt(1 + np.arange(200.0)))
+    errors = [error(IncrementalSVD(15, method="randomized", power=q, oversampling=0).append_columns(A), A) for q in (0, 1, 3)]
+    assert errors[0] > 1.05 * errors[1] > 1.05 * errors[2]
 
 
 @pytest.mark.parametrize("method", ["exact", "gkl", "randomized"])
@@ -267,6 +294,7 @@ def test_dependent_columns_and_tol_leave_few_values():
     for E in np.split(A, 10, axis=1):
         svd.append_columns(E)
     assert len(svd.singular_values) == 3
+    assert svd.left.width == 3  # directions of rounding have not joined
     assert len(IncrementalSVD(20, tol=1e-4).append_columns(A).singular_values) == 2
     svd = IncrementalSVD(4).append_columns(np.zeros((6, 3)))
     assert svd.basis.shape == (6, 0)
@@ -290,7 +318,7 @@ def test_large_and_small_scales(scale):
 def test_a_saved_state_goes_on_as_if_nothing_had_happened(method, keep_right):
     A = decaying(80, 60, 0.8 ** np.arange(60))
     X = sp.diags_array(np.linspace(1, 2, 80))
-    svd = IncrementalSVD(5, method=method, oversampling=2, tol=1e-3, seed=99, keep_right=keep_right, product=X).append_columns(A[:, :30])
+    svd = IncrementalSVD(5, method=method, oversampling=2, tol=0.5, seed=99, keep_right=keep_right, product=X).append_columns(A[:, :30])
     file = io.BytesIO()
     np.savez(file, **svd.state())
     file.seek(0)
@@ -303,6 +331,7 @@ def test_a_saved_state_goes_on_as_if_nothing_had_happened(method, keep_right):
     assert np.array_equal(again.basis, svd.basis)
     assert np.array_equal(again.singular_values, svd.singular_values)
     assert (again.error, again.largest_error, again.shape) == (svd.error, svd.largest_error, (80, 61))
+    assert len(svd.singular_values) < 5  # because of tol
     if keep_right:
         assert np.array_equal(again.right, svd.right)
 
@@ -332,9 +361,37 @@ def test_inputs_are_not_written_to_and_copies_are_handed_out():
     assert skew(svd.basis) < 1e-13
 
 
+def test_what_rounding_has_bent_is_straightened():
+    rng = np.random.default_rng(SEED)
+    U = orthonormal(rng, 40, 10) @ (np.eye(10) + 1e-12 * rng.standard_normal((10, 10)))
+    basis = GrowingBasis(40, U.dtype, 10)
+    basis.load(U)
+    assert skew(basis.D[:, :10]) > 1e-13
+    assert skew(basis.matrix()) < 1e-14
+
+
+def test_rounding_of_a_bent_basis_is_no_new_direction():
+    """The residual of a column in the span is then well above eps, and lies in the span."""
+    rng = np.random.default_rng(SEED)
+    U = orthonormal(rng, 40, 10) @ (np.eye(10) + 1e-12 * rng.standard_normal((10, 10)))
+    basis = GrowingBasis(40, U.dtype, 10)
+    basis.load(U)
+    assert basis.extend(U @ rng.standard_normal((10, 3))).shape == (10, 3)
+
+
+def test_distance_of_sparse_columns_is_that_of_dense_ones():
+    rng = np.random.default_rng(SEED)
+    basis = GrowingBasis(40, np.dtype(float), 10)
+    basis.load(orthonormal(rng, 40, 10))
+    E = sp.random_array((40, 5), density=0.4, rng=rng, format="csc")
+    c = basis.coordinates(E)
+    assert basis.distance(E, c) == pytest.approx(basis.distance(E.toarray(), c))
+
+
 MEMORY = """
 import resource, sys
 import numpy as np, scipy.linalg
+from petrov.rom.growing_basis import GrowingBasis
 from petrov.rom.incremental_svd import IncrementalSVD
 
 def peak():

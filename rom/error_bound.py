@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 ORTHOGONAL = 1e-14  # entries of Y^H Q of a good new block, times the square root of its size
-PASSES = 5
+PASSES = 6
+LOST = 1e-8  # of a column of length one
+SEED = 77_101
 
 
 def append_orthonormal(Y: np.ndarray, F: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -23,6 +25,7 @@ def append_orthonormal(Y: np.ndarray, F: np.ndarray) -> tuple[np.ndarray, np.nda
     Block Gram-Schmidt twice, then Householder, and the new block against Y again until it is orthogonal: a column of Q that is
     normalised round-off need not be, and everything after it would be wrong. 8 n K p flops.
     """
+    rng = np.random.default_rng(SEED)
     C = Y.conj().T @ F
     rest = F - Y @ C
     again = Y.conj().T @ rest
@@ -32,8 +35,11 @@ def append_orthonormal(Y: np.ndarray, F: np.ndarray) -> tuple[np.ndarray, np.nda
         overlap = Y.conj().T @ Q
         if np.abs(overlap).max(initial=0.0) <= ORTHOGONAL * np.sqrt(len(F)):
             break
-        C = C + overlap @ T
-        Q, S = np.linalg.qr(Q - Y @ overlap)
+        C, rest = C + overlap @ T, Q - Y @ overlap
+        lost = np.linalg.norm(rest, axis=0) < LOST  # it was round-off that lay in Y: any other direction, with no part of F
+        rest[:, lost] = rng.standard_normal((len(F), int(lost.sum())))
+        T[lost] = 0.0
+        Q, S = np.linalg.qr(rest)
         T = S @ T
     return Q, C, T
 

@@ -22,6 +22,7 @@ from .stability import Context, Prepared, User
 from .successive_constraints import SCM
 
 RIGOROUS, ESTIMATE, NONE = "rigorous", "estimate", "none"
+MOST_CORNERS = 4  # parameters with so few are looked at in all 2^p
 SIZE_OF_INF_SUP = 12  # factorisations that an estimate nobody asked for may take
 
 
@@ -115,19 +116,30 @@ def constants_of(
         raise ValueError(f'stability must be a recipe such as MinTheta(), a function of mu, None or "auto"; got {stability!r}')
     if not apart.A.terms.stored:
         return None, None
-    for recipe in candidates(apart, box.parameters):
+    tests = np.concatenate([train, corners(box.parameters)])
+    for recipe, enough in candidates(apart, box.parameters):
         try:
-            return recipe, recipe.prepare(context)
+            constants = recipe.prepare(context)
+            if (constants.values(tests) > 0).mean() >= enough:
+                return recipe, constants
         except ValueError:
             continue  # min-theta refuses what it does not hold for
     return None, None
 
 
-def candidates(apart: Split, parameters: Parameters) -> list[Any]:
-    """Recipes from the cheapest online on; only estimates where the operator is itself only interpolated, or not coercive."""
+def candidates(apart: Split, parameters: Parameters) -> list[tuple[Any, float]]:
+    """(recipe, on which part of the box it must be positive) from the cheapest online on; an estimate alone where the operator is
+    interpolated or not coercive. Min-theta says nothing where a theta vanishes, unless it is compared with that corner."""
     if apart.kind != EXACT or not is_coercive(apart.A.combined(parameters.centre)):
-        return [InfSup(SIZE_OF_INF_SUP)]
-    return [MinTheta(), SCM(), InfSup(SIZE_OF_INF_SUP)]
+        return [(InfSup(SIZE_OF_INF_SUP), 0.0)]
+    references = [None, *map(tuple, corners(parameters))]
+    return [*((MinTheta(reference=mu), 1.0) for mu in references), (SCM(), 0.5), (InfSup(SIZE_OF_INF_SUP), 0.0)]
+
+
+def corners(parameters: Parameters) -> np.ndarray:
+    """Of the box, two of them where there are many."""
+    few = len(parameters) <= MOST_CORNERS
+    return parameters.grid(2) if few else np.stack([parameters.low, parameters.high])
 
 
 def context_of(

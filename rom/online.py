@@ -187,9 +187,9 @@ def outputs(reduced: Reduced, weights: Any, a: Any) -> Any:
     assert xp is not None
     S, l, N = reduced.L.shape
     k, m = a.shape[1], a.shape[2]
-    if S == 1:
-        return xp.reshape(reduced.L[0] @ xp.reshape(a, (N, k * m)), (l, k, m)) * weights[0]
-    return sum(xp.reshape(reduced.L[s] @ xp.reshape(a, (N, k * m)), (l, k, m)) * weights[s] for s in range(S))
+    flat = xp.reshape(a, (N, k * m))
+    parts = [xp.reshape(reduced.L[s, :, :] @ flat, (l, k, m)) * weights[s, :] for s in range(S)]
+    return sum(parts[1:], start=parts[0])
 
 
 def output_norms(reduced: Reduced, weights: Any) -> Any:

@@ -23,6 +23,7 @@ from .weights import (
     EntrySampler,
     FunctionSampler,
     Interpolated,
+    Polynomial,
     Thetas,
     Weights,
     fitted,
@@ -30,6 +31,7 @@ from .weights import (
     values_at,
 )  # fmt: skip
 
+FRESH = 4  # assemblies at which what was learned is confirmed
 EXACT, INTERPOLATED, TRAINED = "exact", "interpolated", "trained"
 
 
@@ -222,7 +224,11 @@ def by_training(
     table, ones, scale = tabulated(values)
     spectrum = singular_values(table[int(ones) :])
     found = eim(table, tol=recipe.tol, max_size=recipe.max_size, first=0 if ones else None)
+    rows = padded(ones, found.points)
+    sampler = AssemblySampler(read, tuple(place[rows] for place in places), scale, ones)
     learned = fitted(train, table[found.points].T, parameters, recipe.learned)
+    if learned is not None and not confirmed(learned[0], sampler, parameters, 10 * recipe.learned):
+        learned = None
     how = f"{values.shape[1]} training assemblies of rank {int((spectrum > 1e-12 * spectrum[0]).sum())}"
     more: dict[str, Any] = {"singular_values": spectrum}
     if learned is not None:
@@ -230,10 +236,14 @@ def by_training(
         degrees = ", ".join(str(degree) for degree in polynomial.degrees.max(axis=0))
         how = f"{how}, weights by polynomials of degrees {degrees} (held out: {error:.1e})"
         return interpolated(found, polynomial, train, TRAINED, how, **more)
-    rows = padded(ones, found.points)
-    sampler = AssemblySampler(read, tuple(place[rows] for place in places), scale, ones)
     how = f"{how}, weights by one assembly a parameter (no polynomial predicted them; more samples= may do)"
     return interpolated(found, sampler, train, TRAINED, how, **more)
+
+
+def confirmed(polynomial: Polynomial, sampler: AssemblySampler, parameters: Parameters, tol: float) -> bool:
+    """Whether polynomials hold away from the training points too, which may lie on lines or a grid: on a few fresh assemblies."""
+    fresh = parameters.random(FRESH)
+    return bool((np.abs(polynomial(fresh) - sampler(fresh)) <= tol).all())
 
 
 def tabulated(values: np.ndarray) -> tuple[np.ndarray, bool, float]:

@@ -191,15 +191,17 @@ def fitted(mus: np.ndarray, values: np.ndarray, parameters: Parameters, tol: flo
     """(polynomial, its relative error on held-out points) for values (m, d) at mus (m, p); None if none reaches `tol`.
 
     Products of degrees k with sum_i k_i / d_i <= 1: the d_i grow one at a time, the one that lowers the error most, while there
-    are two points for each term. Every fourth point is held out.
+    are two points for each term, and two values of each parameter for each degree. Every fourth point is held out.
     """
     held = np.arange(len(mus)) % 4 == 3
     unit, scale = parameters.unit(mus), np.abs(values).max(initial=0.0) or 1.0
 
+    distinct = np.array([len(np.unique(column)) for column in unit[~held].T])
+
     def attempt(limits: tuple[int, ...]) -> tuple[float, Polynomial] | None:
         degrees = below(limits)
-        if 2 * len(degrees) > (~held).sum():
-            return None
+        if 2 * len(degrees) > (~held).sum() or (2 * np.array(limits) > distinct).any():
+            return None  # a grid has few values of each parameter, however many points it has
         solution = np.linalg.lstsq(chebyshev(unit[~held], degrees), values[~held], rcond=None)[0]
         error = float(np.abs(chebyshev(unit[held], degrees) @ solution - values[held]).max(initial=0.0) / scale)
         return error, Polynomial(degrees, solution, parameters)

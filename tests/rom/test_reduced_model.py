@@ -205,6 +205,15 @@ def test_dual_outputs():
     assert abs(two.outputs - exact).max() < 0.1 * abs(one.outputs - exact).max()
 
 
+@pytest.mark.parametrize("train", [P.grid(12), P.random(144)], ids=["grid", "random"])
+def test_nothing_is_learned_that_fails_elsewhere(train):
+    """Polynomials that fit a grid may be garbage between its lines: then the weights are read off assemblies."""
+    model = fitted(moving, operator="auto", stability=None, basis=Greedy(1e-2, 3), train=train)
+    for mu in TESTS[:10]:
+        exact = moving(P.mapping(mu))[0]
+        assert abs(model.offline.split.A.combined(mu) - exact).max() < 1e-2 * abs(exact).max()
+
+
 # -- The hierarchy ---------------------------------------------------------------------------------------------------------
 
 

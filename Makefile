@@ -9,6 +9,7 @@
 #   make bench      the Poisson suite in full
 #   make bench-peers  petrov against SciPy, PyAMG and PETSc (after `make petsc`), with bars: report/peers.html
 #   make bench-sequences  recycling, blocks and petrov.Sequence beside a paper and their rivals, an hour: report/sequences.html
+#   make bench-rom  reduced models beside pyMOR, ten minutes: report/rom.html
 #   make history    the asv benchmarks on this commit, kept in report/asv
 #   make petsc      PETSc with hypre, MUMPS and GAMG from Debian, and petsc4py and mpi4py into .venv
 #   make test-mpi   the tests marked mpi (after `make petsc`)
@@ -28,7 +29,7 @@ endif
 CONSTRAINTS := $(if $(filter constrained,$(TORCH)),--constraint .ci/constraints.txt)
 PIP_INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences history petsc test-mpi test-gpu
+.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences bench-rom history petsc test-mpi test-gpu
 .DELETE_ON_ERROR:
 
 # A recipe that fails is removed whole: a half-made .venv would pass for a made one.
@@ -68,6 +69,10 @@ bench-peers: $(VENV)/demo.stamp
 bench-sequences: $(VENV)/demo.stamp
 	@mkdir -p report
 	$(BIN)/petrov bench sequences --html report/sequences.html --json report/sequences.json
+
+bench-rom: $(VENV)/demo.stamp
+	@mkdir -p report
+	$(BIN)/petrov bench rom --html report/rom.html --json report/rom.json
 
 # asv measures the environment that it is started in; its results are filed under the commit.
 ASV := $(BIN)/asv

@@ -11,9 +11,8 @@ from .model_file import ModelFileError
 from .operator_interpolation import EIM, MDEIM, Affine, Training
 from .parameters import Parameters
 from .prediction import Prediction, Verification
-from .reduced_model import ReducedModel
+from .reduced_model import ReducedModel, load
 from .stability import Eigenvalue
-from .storage import load
 from .successive_constraints import SCM
 from .training import POD
 

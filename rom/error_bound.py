@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .empirical_interpolation import Interpolation, eim
+
 ORTHOGONAL = 1e-14  # entries of Y^H Q of a good new block, times the square root of its size
 PASSES = 6
 LOST = 1e-8  # of a column of length one
@@ -108,7 +110,7 @@ class NormInterpolation:
     the expanded square would need all products of Riesz representers. Casenave, Ern and Lelievre, arXiv 1212.0970, section 3.
     """
 
-    interpolation: Any
+    interpolation: Interpolation
     squares: np.ndarray  # (d,) of ||r(mu_l)||
 
     def __call__(self, c: np.ndarray) -> np.ndarray:
@@ -135,8 +137,6 @@ def interpolate_norms(c: np.ndarray, norm: Any, *, tol: float = 1e-15) -> NormIn
     >>> bool(abs(estimate(c) - np.linalg.norm(F @ c, axis=0)).max() < 1e-12)
     True
     """
-    from .empirical_interpolation import eim
-
     table = products(c)
     scale = np.abs(table).max(axis=0)  # every column of size one: small residuals count as much as large ones
     found = eim(table / np.where(scale > 0, scale, 1.0), tol=tol)

@@ -13,6 +13,7 @@ from ..solvers.direct.cholesky import Cholesky, cholesky
 from .decomposition import Split, split
 from .eigenvalues import hermitian_part
 from .evaluation import Batch, batch
+from .expressions import as_function
 from .inf_sup import InfSup
 from .min_theta import MinTheta
 from .operator_interpolation import EIM, EXACT, located
@@ -147,8 +148,6 @@ def context_of(
 ) -> Context:  # fmt: skip
     functions, points = (), ()
     if isinstance(operator, EIM):
-        from .expressions import as_function
-
         functions = tuple(as_function(g, box.parameters.names) for g in operator.functions)
         points = tuple(located(operator.points, len(functions)))
     hermitian = bool(apart.A.terms.stored and apart.A.terms.hermitian and real_weights(apart, train))

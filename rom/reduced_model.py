@@ -13,7 +13,7 @@ from .greedy import Greedy, History
 from .local_bases import Partition
 from .offline import Offline
 from .parameters import Parameters
-from .part import Answer, Part, padded
+from .part import Part, padded
 from .prediction import Prediction, Verification
 from .report import called, plotted, told
 from .snapshots import BlackBox
@@ -240,4 +240,17 @@ class ReducedModel:
         return f"ReducedModel of {self.parameters!r}: {self.size} basis vectors{sizes}{last}"
 
 
-__all__ = ["Answer", "ReducedModel"]
+
+def load(
+    path: str | Path, *, assemble: Any = None, operator: Any = None, stability: Any = None, mmap: bool = False
+) -> ReducedModel:  # fmt: skip
+    """The model in a file that `ReducedModel.save` wrote.
+
+    A file holds no code. operator: the recipe again, where it had Python functions (expressions are kept); stability: that
+    function again, where it was one. Both are compared with what they gave at 8 parameters when the model was saved. assemble:
+    for verify, fallback, and operators that read assemblies online. mmap: leave the basis on the disk until it is read.
+
+    Raises ModelFileError for a file that is damaged, hostile or newer than this petrov, ValueError for functions that are
+    missing or not the ones that were saved. Nothing in the file is run.
+    """
+    return storage.restored(ReducedModel, path, assemble=assemble, operator=operator, stability=stability, mmap=mmap)

@@ -14,6 +14,7 @@ from . import model_file, weight_files
 from .decomposition import Quantity, Split
 from .greedy import History
 from .inf_sup import InfSup
+from .local_bases import Partition
 from .min_theta import MinTheta, Pointwise
 from .model_file import ModelFileError
 from .offline import Offline, context_of
@@ -74,33 +75,19 @@ def save(model: Any, path: str | Path, *, basis: bool = True, single: bool = Fal
     model_file.write(path, KIND, header, held)
 
 
-def load(
-    path: str | Path, *, assemble: Any = None, operator: Any = None, stability: Any = None, mmap: bool = False
-) -> Any:  # fmt: skip
-    """The model in a file that `ReducedModel.save` wrote.
-
-    A file holds no code. operator: the recipe again, where it had Python functions (expressions are kept); stability: that
-    function again, where it was one. Both are compared with what they gave at 8 parameters when the model was saved. assemble:
-    for verify, fallback, and operators that read assemblies online. mmap: leave the basis on the disk until it is read.
-
-    Raises ModelFileError for a file that is damaged, hostile or newer than this petrov, ValueError for functions that are
-    missing or not the ones that were saved. Nothing in the file is run.
-    """
-    from .reduced_model import ReducedModel
-
+def restored(model_type: Any, path: str | Path, *, assemble: Any, operator: Any, stability: Any, mmap: bool) -> Any:
+    """The model in a file; see `petrov.rom.load`."""
     probe, _ = model_file.read(path, KIND, mmap=True)
     basis_names = [f"part{i}/V" for i in range(int(probe["parts"]))] if mmap else []
     header, held = model_file.read(path, KIND, mmap=basis_names)
     try:
         parameters = Parameters(**header["parameters"])
         more = {"rtol": header["rtol"], "seed": header["seed"]}
-        model = ReducedModel(assemble or missing, parameters, operator=operator or "auto", **more)
+        model = model_type(assemble or missing, parameters, operator=operator or "auto", **more)
         model.box.vector = header["vector"]
         model.offline = offline_of(header, held, model, operator, stability)
         model.parts = [part_from(header[f"part{i}"], group(held, f"part{i}")) for i in range(header["parts"])]
         if own := group(held, "partition"):
-            from .local_bases import Partition
-
             model.partition = Partition.from_arrays(own)
         model.history = History(held["history/bounds"].tolist(), list(held["history/selected"]), [], header["reason"])
         model.seconds = dict(header["seconds"])

@@ -1,4 +1,4 @@
-"""petrov: linear solvers that get faster with every system they solve.
+"""petrov: linear solvers and reduced-order models that get faster with every system they solve.
 
 >>> import numpy as np, petrov
 >>> petrov.solve(np.diag([1.0, 2.0]), np.ones(2)).x
@@ -20,13 +20,14 @@ if importlib.util.find_spec("petrov.solvers") is None and (_root / "solvers" / "
 if TYPE_CHECKING:
     from .solvers import Sequence, SolveError, SolveInterrupted, Solver, SolveResult, Status, solve
 
-__all__ = ["Sequence", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "Status", "__version__", "solve", "solvers"]
+PARTS = ("rom", "solvers")
+__all__ = ["Sequence", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "Status", "__version__", *PARTS, "solve"]
 
 
 def __getattr__(name: str) -> Any:
     """The public names, loaded when first used: `petrov --help` and `petrov.__version__` need no solver."""
-    if name == "solvers":
-        return importlib.import_module(".solvers", __name__)
+    if name in PARTS:
+        return importlib.import_module(f".{name}", __name__)
     if name in __all__:
         return getattr(importlib.import_module(".solvers", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")

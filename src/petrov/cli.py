@@ -115,7 +115,11 @@ def add_bench(command: argparse.ArgumentParser) -> None:
     sequences.set_defaults(run=bench_sequences)
     sequences.add_argument("--quick", action="store_true", help="small sets, about a minute")
     sequences.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
-    for command in (poisson, peers, sequences):
+    rom = suites.add_parser("rom", help="reduced models beside pyMOR, on the same matrices and training sets")
+    rom.set_defaults(run=bench_rom)
+    rom.add_argument("--quick", action="store_true", help="small sizes, about a minute")
+    rom.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
+    for command in (poisson, peers, sequences, rom):
         command.add_argument("--json", type=Path, metavar="FILE", help="keep the rows, and go on with an unfinished run")
         command.add_argument("--html", type=Path, metavar="FILE", help="write the report")
     compare = suites.add_parser("compare", help="two JSON files of earlier runs side by side")
@@ -141,6 +145,11 @@ def bench_peers(arguments: argparse.Namespace) -> int:
 
 def bench_sequences(arguments: argparse.Namespace) -> int:
     suite = part(".benchmarks.sequences.suite")
+    return suite.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
+
+
+def bench_rom(arguments: argparse.Namespace) -> int:
+    suite = part(".benchmarks.rom.suite")
     return suite.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
 
 

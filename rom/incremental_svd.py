@@ -51,8 +51,8 @@ class IncrementalSVD:
     block costs nnz k: its directions stay implicit, E Z - D Y, unless a column lies so near the span of U that its squared
     length would cancel; such columns are stored, at most `rank` at a time (a block with more is halved, as if it came in two).
 
-    Memory: 2 n k numbers and m k for V; n (k + 2 s) while a dense block of s > k columns is added. Data larger than memory come
-    block by block, about k columns each. Types: real or complex, single or double as the blocks are, wider when one is wider.
+    Memory: 2 n k numbers and m k for V; n (k + 2 s) while a dense block of s > k columns is added, n k more while its room is
+    made. Data larger than memory come in blocks of about k columns. Types: as the blocks are, wider when one is wider.
 
     `error` is the Frobenius norm (the one of X) of A - U diag(s) V^H in exact arithmetic if only columns, or only rows, were
     appended by 'exact': what the truncations drop is then orthogonal. It is an estimate otherwise, and `largest_error` adds up.
@@ -122,10 +122,8 @@ class IncrementalSVD:
         U = self.known().matrix()
         if self.half is not None:
             return np.asarray(self.half.lift(U)).astype(family(U.dtype, self.half), copy=False)
-        if self.storage is None:
-            return U.copy()
         U.flags.writeable = False
-        return U
+        return U.copy() if self.storage is None else U
 
     @property
     def singular_values(self) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..solvers import arrays
+from ..solvers.direct.cholesky import cholesky
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,8 +153,6 @@ def half_product(product: Any, n: int) -> Any:
         raise ValueError(f"product must be a matrix ({n}, {n}), as the snapshots have {n} rows; got the shape {tuple(shape)}")
     if hasattr(product, "lower") and hasattr(product, "lift"):
         return product
-    from ..solvers.direct.cholesky import cholesky
-
     return cholesky(product)
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petrov.rom.expressions import as_function, as_theta, expression
+from petrov.rom.grammar import OPERATIONS
 
 NAMES = ["k", "m1"]
 POINTS = np.random.default_rng(5501).uniform(0.1, 1, (40, 3))
@@ -192,3 +193,11 @@ def test_gradients_pass():
     k = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
     expression("k**3", NAMES)({"k": k}).sum().backward()
     np.testing.assert_allclose(k.grad.numpy(), [3.0, 12.0])
+
+
+def test_extremes_of_numbers_and_arrays():
+    """Libraries of before 2024.12 order arrays only; torch itself, without array-api-compat, is one."""
+    torch = pytest.importorskip("torch")
+    k = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    minimum = OPERATIONS["minimum"][1]
+    assert minimum(torch, 2.0, k).tolist() == minimum(torch, k, 2.0).tolist() == [1.0, 2.0]

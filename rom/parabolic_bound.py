@@ -66,7 +66,12 @@ def prepared(problem: Problem, reduced: Reduced, X: Any, mass: Cholesky | None) 
     MV = V if problem.mass is None else problem.mass @ V
     columns = [problem.b_vectors, MV, *(problem.terms[q] @ V for q in range(len(problem.terms)))]
     X = X if isinstance(X, Cholesky) else cholesky(X)
-    R = np.linalg.qr(X.half(np.concatenate(columns, axis=1)), mode="r")
+    R = triangle(X.half(np.concatenate(columns, axis=1)))
     u0 = [problem.stated.start(problem.parameters.centre)[:, None]] if problem.stated.start.constant else []
     start = np.concatenate([*u0, V], axis=1)
-    return ParabolicBound(R, np.linalg.qr(start if mass is None else mass.lower(start), mode="r"), mass)
+    return ParabolicBound(R, triangle(start if mass is None else mass.lower(start)), mass)
+
+
+def triangle(Y: np.ndarray) -> np.ndarray:
+    """R of Y = Q R, by Householder: no decision about rank, and norms keep the relative accuracy of the residual's terms."""
+    return np.asarray(np.linalg.qr(Y, mode="r"))

@@ -49,8 +49,9 @@ def by_blocks(f: Callable[[np.ndarray], np.ndarray], u: np.ndarray) -> Any:
 
     n = len(u)
     width = 1 << max(n - 1, 0).bit_length()
-    rows = np.flatnonzero(np.isnan(f(np.full(n, np.nan))))
-    cols, m = np.zeros(len(rows), np.int64), len(f(u))
+    rows: Any = np.flatnonzero(np.isnan(f(np.full(n, np.nan))))
+    cols: Any = np.zeros(len(rows), np.int64)
+    m = len(f(u))
     while width > 1:
         width //= 2
         rows, cols = np.repeat(rows, 2), (2 * cols[:, None] + [0, 1]).ravel()

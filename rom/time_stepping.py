@@ -30,7 +30,8 @@ class NewtonError(ArithmeticError):
 class System(Protocol):
     """M du/dt + A u + f(u) = b(t). `linear`: f is not there."""
 
-    linear: bool
+    @property
+    def linear(self) -> bool: ...
 
     def mass(self, u: np.ndarray) -> np.ndarray:
         """M u."""
@@ -159,11 +160,12 @@ class Step:
     def residual(self, u: np.ndarray) -> tuple[np.ndarray, Any]:
         """(r, the size that counts as solved)."""
         system, theta = self.system, self.scheme.theta
-        terms = [self.known, self.c * system.mass(u), theta * system.rate(u, self.k)]
+        terms = [self.c * system.mass(u), theta * system.rate(u, self.k)]
         if not self.linear:
             terms.append(theta * system.force(u))
         floor = ROUNDING * EPS * system.magnitude(self.c, theta) * system.size(u)
-        return sum(terms), np.maximum(self.tol * sum(system.size(term) for term in terms), floor)
+        scale = sum((system.size(term) for term in terms), start=system.size(self.known))
+        return sum(terms, start=self.known), np.maximum(self.tol * scale, floor)
 
     def solved(self, u: np.ndarray, derivative: Derivative) -> np.ndarray:
         """Newton's method, with the derivative of an earlier point while that is good enough (Kelley, Solving Nonlinear Equations

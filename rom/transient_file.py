@@ -91,7 +91,7 @@ def answers(samples: Any, given: Stated, stability: Thetas | None, probes: np.nd
     return found
 
 
-def load(cls: type, path: str | Path, functions: dict[str, Any]) -> Any:
+def load(cls: Any, path: str | Path, functions: dict[str, Any]) -> Any:
     """The model in a file, with functions given again; ValueError if one is missing, unknown, or is another one."""
     header, arrays = model_file.read(path, KIND)
     parameters = Parameters(**header["parameters"])
@@ -127,7 +127,7 @@ def compare(name: str, values: np.ndarray, saved: np.ndarray) -> None:
         raise ValueError(f"{name} is not the function that the model was made with: its values at the {PROBES} probes differ")
 
 
-def model_of(cls: type, given: Stated, arrays: dict[str, Any], samples: Any, stability: Thetas | None) -> Any:
+def model_of(cls: Any, given: Stated, arrays: dict[str, Any], samples: Any, stability: Thetas | None) -> Any:
     """The shell around what was read, without the full problem."""
     given = tried(given, samples, arrays["probes"])
     model = cls.__new__(cls)

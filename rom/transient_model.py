@@ -119,8 +119,6 @@ class TransientModel:
         self.richer: Reduced | None = None
         self.bounded: parabolic_bound.ParabolicBound | None = None
         self.spectra: dict[str, Spectrum] = {}
-
-        self.spectra: dict[str, Spectrum] = {}
         self.samples: list[tuple[np.ndarray, np.ndarray]] = []
 
     # Offline
@@ -144,6 +142,20 @@ class TransientModel:
             self.spectra, self.samples = gathered(problem, mus, self.factor, tols, checkpoint, say)
             say("projection")
             self.project()
+        return self
+
+    def resize(self, basis: Any, deim: Any = 1e-6) -> TransientModel:
+        """The model with other sizes, from the trajectories that are known: nothing is solved again. Returns self.
+
+        Sizes are limited by the tolerances that `fit` was given, to a hundredth of which trajectories were compressed.
+        """
+        if not self.spectra:
+            raise ValueError("resize needs a model that was fitted here: call fit() first")
+        sizes = size_of(basis, "basis"), size_of(deim, "deim")
+        if sizes[0] is None or (sizes[1] is None) != (self.sizes[1] is None):
+            raise ValueError("resize keeps deim=None, or not None, as it was, and needs a basis")
+        self.sizes = sizes
+        self.project()
         return self
 
     def project(self) -> None:

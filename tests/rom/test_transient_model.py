@@ -130,6 +130,15 @@ def test_burgers_to_a_thousandth_with_thirty_modes(front):
         assert np.linalg.norm(found.fields(i) - u) == pytest.approx(check.relative * np.linalg.norm(u), rel=1e-3)
 
 
+def test_other_sizes_without_solving_again():
+    small, large = burgers(80, t=(0, 0.1), basis=5, deim=7).fit(4), burgers(80, t=(0, 0.1), basis=9, deim=12).fit(4)
+    mus = small.parameters.random(2, seed=6)
+    resized = large.resize(5, 7).predict(mus).coefficients
+    assert np.allclose(np.abs(resized), np.abs(small.predict(mus).coefficients), atol=1e-7)
+    with pytest.raises(ValueError, match="resize keeps deim=None"):
+        large.resize(5, None)
+
+
 def test_a_function_for_one_parameter_at_a_time_gives_the_same(front):
     n = 500
 
@@ -142,6 +151,14 @@ def test_a_function_for_one_parameter_at_a_time_gives_the_same(front):
     assert not model.reduced.stated.f.many and "one parameter at a time" in repr(model)
     mus = model.parameters.random(3, seed=2)
     assert np.allclose(model.predict(mus).coefficients, burgers(t=(0, 0.05)).fit(3).predict(mus).coefficients, atol=1e-9)
+
+
+def test_a_function_that_mixes_parameters_is_called_for_each():
+    model = burgers(40, t=(0, 0.05), nonlinear=lambda u, mu, i: np.mean(mu["a"]) * u[..., i] ** 3).fit(3)
+    mus = model.parameters.random(3, seed=2)
+    assert not model.reduced.stated.f.many
+    found = model.predict(mus).coefficients
+    assert np.allclose(found[1], model.predict(mus[1]).coefficients[0], atol=1e-8)
 
 
 def test_online_evaluations_are_few(front):

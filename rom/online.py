@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ CHUNK = 4096  # parameters whose small matrices exist at once where LAPACK solve
 THREADED_FROM = 2_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Reduced:
     """A Galerkin model of size N: arrays of one library, in double precision.
 
@@ -43,6 +44,17 @@ class Reduced:
     def columns(self) -> int:
         """k, the number of right-hand sides."""
         return int(self.b.shape[2])
+
+    @cached_property
+    def triangles(self) -> tuple[np.ndarray, np.ndarray]:
+        """NumPy's A and b as `by_lanes` reads them: (N (N + 1) / 2, Q) lower triangles, (N, k, P)."""
+        rows, columns = np.tril_indices(self.size)
+        return np.ascontiguousarray(self.A[:, rows, columns].T), np.ascontiguousarray(self.b.transpose(1, 2, 0))
+
+    @cached_property
+    def lengths(self) -> Any:
+        """The norms of the columns of R."""
+        return norms(self.R, arrays.namespace(self.R))
 
     def truncated(self, N: int) -> Reduced:
         """The model that the first N basis vectors give."""
@@ -84,10 +96,7 @@ def by_lanes(reduced: Reduced, thetas: np.ndarray, rhs: np.ndarray) -> np.ndarra
     """By compiled Cholesky, many systems side by side; those that are not positive definite by L U."""
     from ..solvers.kernels import small_systems
 
-    N = reduced.size
-    rows, columns = np.tril_indices(N)
-    lower = np.ascontiguousarray(reduced.A[:, rows, columns].T)  # (N (N + 1) / 2, Q)
-    b = np.ascontiguousarray(reduced.b.transpose(1, 2, 0))  # (N, k, P)
+    N, (lower, b) = reduced.size, reduced.triangles
     definite = np.ones(thetas.shape[1], np.bool_)
 
     def batch(part: slice) -> np.ndarray:
@@ -175,7 +184,7 @@ def rounding(reduced: Reduced, thetas: Any, rhs: Any, a: Any) -> Any:
     xp = arrays.namespace(reduced.A)
     assert xp is not None
     P, k = reduced.b.shape[0], reduced.columns
-    sizes = norms(reduced.R, xp)
+    sizes = reduced.lengths
     of_b, of_A = xp.reshape(sizes[: P * k], (P, k)), xp.reshape(sizes[P * k :], (reduced.size, reduced.A.shape[0]))
     parts = [of_b[:, j] @ xp.abs(rhs) + xp.sum((of_A @ xp.abs(thetas)) * xp.abs(a[:, j, :]), axis=0) for j in range(k)]
     return xp.stack(parts)

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from petrov.rom import EIM, POD, SCM, Affine, Greedy, Parameters, Pointwise, ReducedModel
+from petrov.rom import EIM, POD, SCM, Affine, Greedy, Parameters, Pointwise, ReducedModel, online
+from petrov.rom.error_bound import interpolate_norms
 from petrov.rom.evaluation import batch
 from petrov.rom.part import part_of
 from petrov.rom.projection import Projection
@@ -163,3 +165,58 @@ def test_sphere(refinement, snapshots):
     model = model_of(e, operator=eim, product=None, basis=POD(size=14, snapshots=snapshots), stability=None).fit(e.train)
     measured, sizes = errors(e, model, ks)
     assert (measured / sizes).max() <= 1e-6 and model.predict(ks).kind == "none"
+
+
+# -- Effectivities ---------------------------------------------------------------------------------------------------------
+
+BOUNDED = {
+    "advection": (systems.libmesh_ex1, lambda mu: 0.05), "advection, scm": (systems.libmesh_ex1, SCM()),
+    "one side fixed, scm": (systems.libmesh_ex2, SCM()), "thermal block": (lambda: systems.thermal_block(16, (3, 3)), "auto"),
+    "reaction": (systems.reaction_1d, "auto"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_every_bound_holds_on_a_thousand_parameters(name):
+    """Bound over error is at least 1 wherever the error exceeds 1e-11 of the solution."""
+    make, stability = BOUNDED[name]
+    e = make()
+    model = model_of(e, basis=Greedy(tol=1e-4, max_size=25), stability=stability).fit(e.train)
+    mus = model.parameters.random(1000, seed=30_011)
+    r = model.predict(mus)
+    factor = cholesky(e.X)
+    exact = truths(e, mus)
+    error, size = factor.norm((r.fields() - exact).T), factor.norm(exact.T)
+    told = error > 1e-11 * size
+    assert r.kind == "rigorous" and told.mean() > 0.9 and (r.bound >= error)[told].all()
+    assert np.median(r.bound[told] / error[told]) < 200
+
+
+def truths(e: systems.Problem, mus: np.ndarray) -> np.ndarray:
+    """The full solutions (m, n) by sparse L U, one order for all."""
+    order = spla.splu(sp.csc_array(e.X)).perm_c
+    order = np.argsort(order)
+    found = np.empty((len(mus), e.X.shape[0]))
+    for row, mu in zip(found, mus, strict=True):
+        A, b = e.assemble(e.at(mu))[:2]
+        row[order] = spla.splu(A.tocsc()[order][:, order], permc_spec="NATURAL").solve(b[order])
+    return found
+
+
+@pytest.mark.parametrize(("N", "published"), [(6, 9.7e-5), (8, 3.6e-7), (10, 6.4e-10)])
+def test_interpolated_norms_are_as_sharp(N, published):
+    """Form E3: the residual norm by interpolation of products of coefficients, from norms alone (rom.md 1b)."""
+    e = systems.reaction_1d()
+    model = model_of(e, basis=Greedy(tol=0, max_size=N)).fit(e.train)
+    reduced, known = model.reduced_operators, []
+    for mus in (e.train, e.known.tests):
+        given = model.offline.batch(mus)
+        a = online.solve(reduced, given.thetas, given.rhs)
+        c = online.coefficients(reduced, given.thetas, given.rhs, a, 0, np)
+        known.append((c, online.residual(reduced, given.thetas, given.rhs, a)[0]))
+    (c, norms), (tests, exact) = known
+    estimate = interpolate_norms(c, lambda l: norms[l])
+    found, sizes = estimate(tests), errors(e, model, e.known.tests, e.X)[1]
+    assert (found / sizes).max() <= 2 * published and estimate.interpolation.size <= 4 * N
+    worst = np.argsort(exact)[-10:]
+    np.testing.assert_allclose(found[worst], exact[worst], rtol=0.6)

@@ -52,7 +52,8 @@ class Offline:
 
     def batch(self, mus: np.ndarray, outputs: bool = True) -> Batch:
         """With the errors of the operator that are known as bounds, else with those measured, which make an estimate."""
-        return batch(self.split, mus, self.alpha, self.error or (lambda mus: self.measured), outputs)
+        error = self.error or ((lambda mus: self.measured) if any(self.measured) else None)
+        return batch(self.split, mus, self.alpha, error, outputs)
 
     def alpha(self, mus: np.ndarray) -> np.ndarray:
         """The stability constants (m,); those of an interpolated operator less the error of the interpolation."""

@@ -36,7 +36,13 @@ class Thetas:
     def __call__(self, mus: np.ndarray) -> np.ndarray:
         columns = self.parameters.columns(mus)
         found = [self.one(q, theta, columns, len(mus)) for q, theta in enumerate(self.functions)]
-        return np.stack(found, axis=1) if found else np.empty((len(mus), 0))
+        table = np.empty((len(mus), len(found)), np.result_type(np.float64, *(value.dtype for value in found)))
+        for q, value in enumerate(found):
+            table[:, q] = value
+        if not np.isfinite(table).all():
+            q = int(np.argwhere(~np.isfinite(table))[0][1])
+            raise ValueError(f"theta {q} must return finite numbers; it gave NaN or infinity")
+        return table
 
     def one(self, q: int, theta: Callable[[Any], Any], columns: dict[str, np.ndarray], m: int) -> np.ndarray:
         try:
@@ -45,9 +51,9 @@ class Thetas:
                 raise ValueError(f"it returned shape {value.shape}")
         except (TypeError, ValueError) as error:  # written for one point at a time
             value = self.by_points(q, theta, columns, m, error)
-        if value.dtype.kind not in "biufc" or not np.isfinite(value).all():
-            raise ValueError(f"theta {q} must return finite numbers, one or ({m},); got {value.dtype} of shape {value.shape}")
-        return np.broadcast_to(value, (m,))
+        if value.dtype.kind not in "biufc":
+            raise ValueError(f"theta {q} must return numbers, one or ({m},); got {value.dtype} of shape {value.shape}")
+        return value
 
     def by_points(self, q: int, theta: Any, columns: dict[str, np.ndarray], m: int, error: Exception) -> np.ndarray:
         try:

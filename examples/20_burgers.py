@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from petrov.rom import Parameters
-from petrov.rom.transient_model import TransientModel
+from petrov.rom.transient.model import TransientModel
 
 N_X = 500
 H, X = 1 / (N_X + 1), np.arange(1, N_X + 1) / (N_X + 1)

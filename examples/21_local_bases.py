@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from petrov.rom.local_bases import LocalBases
+from petrov.rom.local_bases.bases import LocalBases
 
 
 def fronts(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

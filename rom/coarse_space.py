@@ -13,7 +13,7 @@ from ..solvers.operator import checked, name_of
 from ..solvers.preconditioners.deflation import FORMS, Deflation, top
 from ..solvers.recycling.space import RecycleSpace
 from ..solvers.system import preconditioner
-from .terms import deviation
+from .operators.terms import deviation
 
 DEPENDENT = 1e-12  # of the largest: singular values of the basis, and of V^H A V, that count as zero
 SYMMETRIC = 1e-12  # of the largest entry: a difference that is the rounding of an assembly

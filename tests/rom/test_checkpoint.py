@@ -13,9 +13,9 @@ import warnings
 import numpy as np
 import pytest
 
-from petrov.rom import model_file
-from petrov.rom.checkpoint import Checkpoint, fingerprint
-from petrov.rom.model_file import ModelFileError
+from petrov.rom.files import model_file
+from petrov.rom.files.checkpoint import Checkpoint, fingerprint
+from petrov.rom.files.model_file import ModelFileError
 from petrov.solvers.dataset import alone
 
 IDENTITY = {"train": fingerprint(np.eye(3)), "options": {"tol": 1e-6, "seed": [7, 8]}}
@@ -166,7 +166,7 @@ def test_two_writers(folder):
 PROGRAM = """
 import sys
 import numpy as np
-from petrov.rom.checkpoint import Checkpoint
+from petrov.rom.files.checkpoint import Checkpoint
 checkpoint = Checkpoint(sys.argv[1], {"work": 1})
 print(checkpoint.steps(), flush=True)
 while True:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petrov.rom.expressions import as_function, as_theta, expression
-from petrov.rom.grammar import OPERATIONS
+from petrov.rom.operators.expressions import as_function, as_theta, expression
+from petrov.rom.operators.grammar import OPERATIONS
 
 NAMES = ["k", "m1"]
 POINTS = np.random.default_rng(5501).uniform(0.1, 1, (40, 3))

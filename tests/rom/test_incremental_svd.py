@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from petrov.rom.growing_basis import GrowingBasis
-from petrov.rom.incremental_svd import IncrementalSVD
+from petrov.rom.incremental_svd.growing_basis import GrowingBasis
+from petrov.rom.incremental_svd.svd import IncrementalSVD
 
 SEED = 4021
 
@@ -391,8 +391,8 @@ def test_distance_of_sparse_columns_is_that_of_dense_ones():
 MEMORY = """
 import resource, sys
 import numpy as np, scipy.linalg
-from petrov.rom.growing_basis import GrowingBasis
-from petrov.rom.incremental_svd import IncrementalSVD
+from petrov.rom.incremental_svd.growing_basis import GrowingBasis
+from petrov.rom.incremental_svd.svd import IncrementalSVD
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

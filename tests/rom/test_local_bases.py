@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from petrov.rom import clustering
-from petrov.rom.clustering import kmeans, kmedoids, sine_distances, subspace_distances
-from petrov.rom.local_bases import LocalBases, MeasuredGain, Partition
+from petrov.rom.local_bases import clustering
+from petrov.rom.local_bases.bases import LocalBases, MeasuredGain, Partition
+from petrov.rom.local_bases.clustering import kmeans, kmedoids, sine_distances, subspace_distances
 from petrov.solvers.direct.cholesky import cholesky
 
 RIVALS = ("sine", "k-means", "normalised k-means")

@@ -8,8 +8,8 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.interpolate import RBFInterpolator
 
-from petrov.rom.matrix_algorithms import Iteration, Polynomial
-from petrov.rom.matrix_functions import interpolate_function, interpolate_inverse, interpolate_logdet
+from petrov.rom.matrix_functions.algorithms import Iteration, Polynomial
+from petrov.rom.matrix_functions.interpolate import interpolate_function, interpolate_inverse, interpolate_logdet
 from petrov.rom.parameters import Parameters
 from petrov.solvers import Jacobi, cg
 

@@ -25,8 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from petrov.rom import archive, model_file
-from petrov.rom.model_file import ModelFileError, read, write
+from petrov.rom.files import archive, model_file
+from petrov.rom.files.model_file import ModelFileError, read, write
 
 BASIS = np.random.default_rng(7723).standard_normal((30, 4))
 ARRAYS = {"basis": BASIS, "online/terms": np.arange(6).reshape(2, 3) * 1j, "flags": np.array([True, False]), "one": np.array(2.5)}
@@ -207,7 +207,7 @@ def test_a_failure_leaves_the_old_file(how, path, monkeypatch):
 PROGRAM = """
 import itertools, sys
 import numpy as np
-from petrov.rom.model_file import write
+from petrov.rom.files.model_file import write
 for k in itertools.count(1):
     write(sys.argv[1], "k", {"k": k}, {"x": np.full(300_000, float(k))})
     print(k, flush=True)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petrov.rom import online
-from petrov.rom.error_bound import Coordinates, interpolate_norms
-from petrov.rom.projection import Projection
-from petrov.rom.terms import terms
+from petrov.rom.operators.terms import terms
+from petrov.rom.reduced_model import online
+from petrov.rom.reduced_model.error_bound import Coordinates, interpolate_norms
+from petrov.rom.reduced_model.projection import Projection
 from petrov.solvers.direct.cholesky import cholesky
 
 

@@ -9,11 +9,12 @@ import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from petrov.rom import EIM, POD, SCM, Affine, Greedy, Parameters, Pointwise, ReducedModel, online
-from petrov.rom.error_bound import interpolate_norms
-from petrov.rom.evaluation import batch
-from petrov.rom.part import part_of
-from petrov.rom.projection import Projection
+from petrov.rom import EIM, POD, SCM, Affine, Greedy, Parameters, Pointwise, ReducedModel
+from petrov.rom.reduced_model import online
+from petrov.rom.reduced_model.error_bound import interpolate_norms
+from petrov.rom.reduced_model.evaluation import batch
+from petrov.rom.reduced_model.part import part_of
+from petrov.rom.reduced_model.projection import Projection
 from petrov.solvers.direct.cholesky import cholesky
 
 from . import systems

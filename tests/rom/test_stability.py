@@ -7,12 +7,12 @@ import pytest
 import scipy.linalg
 import scipy.sparse as sp
 
-from petrov.rom.eigenvalues import confirmed, smallest_eigenvalue, smallest_singular_value
-from petrov.rom.inf_sup import InfSup
-from petrov.rom.min_theta import MinTheta, Pointwise
 from petrov.rom.parameters import Parameters
-from petrov.rom.stability import Context, Eigenvalue, user
-from petrov.rom.successive_constraints import SCM, Polytope, minima
+from petrov.rom.stability.context import Context, Eigenvalue, user
+from petrov.rom.stability.eigenvalues import confirmed, smallest_eigenvalue, smallest_singular_value
+from petrov.rom.stability.inf_sup import InfSup
+from petrov.rom.stability.min_theta import MinTheta, Pointwise
+from petrov.rom.stability.successive_constraints import SCM, Polytope, minima
 from petrov.solvers.direct.cholesky import cholesky
 
 

@@ -10,10 +10,10 @@ import pytest
 import scipy.sparse as sp
 
 from petrov.rom import Parameters
-from petrov.rom.model_file import ModelFileError
-from petrov.rom.stencils import Differences, stencil
-from petrov.rom.time_stepping import SCHEMES, NewtonError
-from petrov.rom.transient_model import TransientModel
+from petrov.rom.files.model_file import ModelFileError
+from petrov.rom.transient.model import TransientModel
+from petrov.rom.transient.stencils import Differences, stencil
+from petrov.rom.transient.time_stepping import SCHEMES, NewtonError
 
 
 def laplacian(n):

@@ -1,0 +1,1 @@
+"""A truncated singular value decomposition that follows a changing matrix."""

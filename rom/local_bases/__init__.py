@@ -1,0 +1,1 @@
+"""Several small bases instead of a large one: clusters of solutions."""

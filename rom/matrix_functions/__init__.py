@@ -1,0 +1,1 @@
+"""Functions of A(mu) from a few nodes: inverse, log-determinant, roots, exponentials."""

@@ -1,0 +1,216 @@
+"""A black box taken apart: the terms of A(mu), b(mu) and L(mu) with their weights, by whichever recipe was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...solvers import arrays
+from ..parameters import Parameters
+from ..snapshots import BlackBox, System
+from .recipes import (
+    EIM,
+    EXACT,
+    INTERPOLATED,
+    MDEIM,
+    TRAINED,
+    Affine,
+    Decomposition,
+    Training,
+    affine,
+    by_entries,
+    by_functions,
+    by_training,
+    constant,
+)  # fmt: skip
+from .terms import Terms, entries, on_pattern, terms, union
+
+CHECKS = 3  # training parameters at which an exact sum is compared with an assembly
+SAME = 1e-10  # relative: where the comparison must come out
+KINDS = (EXACT, INTERPOLATED, TRAINED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantity:
+    """One of A, b, L: its terms (Terms, or an array (P, ...)) and how their weights come about."""
+
+    terms: Any
+    by: Decomposition
+
+    def weights(self, mus: np.ndarray) -> np.ndarray:
+        """(Q, m), the parameters last."""
+        return np.ascontiguousarray(self.by.weights(mus).T)
+
+    def combined(self, mu: np.ndarray) -> Any:
+        """The sum at one parameter."""
+        weights = self.by.weights(mu[None])[0]
+        return self.terms.combined(weights) if isinstance(self.terms, Terms) else np.tensordot(weights, self.terms, axes=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """A(mu) x = b(mu), s = L(mu) x, taken apart."""
+
+    A: Quantity
+    b: Quantity
+    L: Quantity | None
+
+    @property
+    def kind(self) -> str:
+        """The least certain of the three."""
+        parts = [part for part in (self.A, self.b, self.L) if part is not None]
+        return max((part.by.kind for part in parts), key=KINDS.index)
+
+
+@dataclass(slots=True, eq=False)
+class Assemblies:
+    """Assemblies of a black box, each made once; progress() is called after each."""
+
+    box: BlackBox
+    progress: Callable[[], Any] = lambda: None
+    made: dict[bytes, System] = field(default_factory=dict)
+
+    def __call__(self, mus: Iterable[np.ndarray]) -> list[System]:
+        return [self.one(mu) for mu in mus]
+
+    def one(self, mu: np.ndarray) -> System:
+        key = np.asarray(mu, float).tobytes()
+        if key not in self.made:
+            self.made[key] = self.box(mu)
+            self.progress()
+        return self.made[key]
+
+
+def split(box: BlackBox, operator: Any, train: np.ndarray, *, seed: int, progress: Callable[[], Any] = lambda: None) -> Split:
+    """A black box taken apart by a recipe (Affine, EIM, MDEIM, Training or "auto", which is the last), with parameters (m, p).
+
+    Raises TypeError for another recipe, ValueError if stated coefficient functions are not those of the matrix, or if A is known
+    by products alone and nothing is known of its coefficients.
+    """
+    recipe = Training() if isinstance(operator, str) and operator == "auto" else operator
+    recipe = Affine(recipe) if isinstance(recipe, list) else recipe
+    if not isinstance(recipe, Affine | EIM | MDEIM | Training):
+        known = 'Affine, EIM, MDEIM, Training, a list of thetas or "auto"'
+        raise TypeError(f"operator must be {known}; got {type(operator).__name__}")
+    assembled = Assemblies(box, progress)
+    rng = np.random.default_rng(seed)
+    checks = train[rng.choice(len(train), min(CHECKS, len(train)), replace=False)]
+    if isinstance(recipe, MDEIM | Training):
+        few = train[np.unique(np.linspace(0, len(train) - 1, min(recipe.samples, len(train))).round().astype(int))]
+    else:
+        few = checks
+    assembled(few)
+    by_A = split_matrix(recipe, assembled, few, train)
+    A = Quantity(recombined(by_A, [system.A for system in assembled(by_A.nodes)]), by_A)
+    b = split_vectors("b", recipe, assembled, few, train)
+    L = None if assembled.one(few[0]).L is None else split_vectors("L", recipe, assembled, few, train)
+    found = Split(A, b, L)
+    compare(found, assembled, checks, box.parameters)
+    return found
+
+
+def split_matrix(recipe: Any, assembled: Assemblies, few: np.ndarray, train: np.ndarray) -> Decomposition:
+    parameters = assembled.box.parameters
+    if isinstance(recipe, Affine):
+        return affine(recipe.operator, parameters, train)
+    if isinstance(recipe, EIM):
+        return by_functions(recipe, recipe.functions, recipe.points, parameters, train)
+    systems = assembled(few)
+    if not (arrays.sparse(systems[0].A) or isinstance(systems[0].A, np.ndarray)):
+        raise ValueError(
+            "A is known by products alone, and nothing is known of its coefficients: pass operator=Affine([theta, ...]) or "
+            "EIM(functions=[...], points=[...]), whose combinations need products only"
+        )
+    values, places = entries_of([system.A for system in systems])
+    if isinstance(recipe, MDEIM):
+        return by_entries(recipe, recipe.entries, places, values, few, parameters)
+    return by_training(recipe, reader(assembled.box, "A"), places, values, few, parameters)
+
+
+def entries_of(matrices: list[Any]) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """(values (entries, m) on the union of the patterns, (rows, cols) of the entries)."""
+    if isinstance(matrices[0], np.ndarray):
+        rows, cols = (index.ravel() for index in np.indices(matrices[0].shape))
+        return np.stack([A.ravel() for A in matrices], axis=1), (rows, cols)
+    pattern = union(matrices)
+    values = np.stack([on_pattern(A, pattern) for A in matrices], axis=1)
+    rows = np.repeat(np.arange(matrices[0].shape[0]), np.diff(pattern[1]))
+    return values, (rows, pattern[0].astype(np.int64))
+
+
+def reader(box: BlackBox, name: str) -> Callable[..., np.ndarray]:
+    """read(mu, *places) -> some values of A, b or L, by a whole assembly."""
+
+    def read(mu: np.ndarray, *places: np.ndarray) -> np.ndarray:
+        value = getattr(box(mu), name)
+        return entries(value, *places) if name == "A" else value.ravel()[places[0]]
+
+    return read
+
+
+def split_vectors(name: str, recipe: Any, assembled: Assemblies, few: np.ndarray, train: np.ndarray) -> Quantity:
+    """b or L: as the recipe says; where it says nothing, constant if all assemblies agree bit for bit, else by training."""
+    parameters, by = assembled.box.parameters, None
+    stated = getattr(recipe, "rhs" if name == "b" else "output", None)
+    if stated is not None and isinstance(recipe, Affine):
+        by = affine(stated, parameters, train)
+    elif stated is not None and isinstance(recipe, EIM):
+        functions, points = stated
+        by = by_functions(recipe, functions, points, parameters, train)
+    if by is None:
+        seen = [getattr(system, name) for system in assembled.made.values()]
+        if all(np.array_equal(seen[0], x) for x in seen[1:]):
+            by = constant(np.frombuffer(next(iter(assembled.made))))
+        else:
+            by = vectors_by_samples(name, recipe, stated, assembled, few, train)
+    values = np.stack([getattr(system, name) for system in assembled(by.nodes)])
+    return Quantity(values if by.T is None else np.tensordot(by.T, values, axes=1), by)
+
+
+def vectors_by_samples(
+    name: str, recipe: Any, stated: Any, assembled: Assemblies, few: np.ndarray, train: np.ndarray
+) -> Decomposition:  # fmt: skip
+    """By entries that the user evaluates, else by training."""
+    box = assembled.box
+    training = recipe if isinstance(recipe, Training) else Training()
+    if not isinstance(recipe, MDEIM | Training):
+        few = train[np.unique(np.linspace(0, len(train) - 1, min(training.samples, len(train))).round().astype(int))]
+    values = np.stack([getattr(system, name).ravel() for system in assembled(few)], axis=1)
+    places = (np.arange(len(values)),)
+    if isinstance(recipe, MDEIM) and stated is not None:
+        return by_entries(recipe, stated, places, values, few, box.parameters)
+    return by_training(training, reader(box, name), places, values, few, box.parameters)
+
+
+def recombined(by: Decomposition, matrices: list[Any]) -> Terms:
+    found = terms(matrices)
+    return found if by.T is None else found.recombined(by.T)
+
+
+def compare(found: Split, assembled: Assemblies, checks: np.ndarray, parameters: Parameters) -> None:
+    """Refuse an exact sum that is not what the black box assembles."""
+    for name in ("A", "b", "L"):
+        quantity = getattr(found, name)
+        if quantity is None or quantity.by.kind != EXACT:
+            continue
+        for mu in checks:
+            truth = getattr(assembled.one(mu), name)
+            error = difference(quantity.combined(mu), truth)
+            if not error <= SAME:
+                raise ValueError(
+                    f"at {parameters.said(mu)} {name} differs from the sum of its terms by {error:.1e} of its size: it does not "
+                    f"depend on the parameters in the way stated ({quantity.by.how}). Correct the coefficient functions, or use "
+                    'operator=EIM(...), MDEIM(...) or "auto"'
+                )
+
+
+def difference(found: Any, truth: Any) -> float:
+    """max |found - truth| / max |truth|, by a product with a fixed vector where entries are not known."""
+    if not (arrays.sparse(found) or isinstance(found, np.ndarray)):
+        x = np.random.default_rng(60_013).standard_normal(truth.shape[1])
+        found, truth = np.asarray(found @ x), np.asarray(truth @ x)
+    scale = float(abs(truth).max()) if truth.shape and min(truth.shape) else 0.0
+    return float(abs(found - truth).max()) / (scale or 1.0)

@@ -1,0 +1,1 @@
+"""ReducedModel: from assemble(mu) to answers with bounds."""

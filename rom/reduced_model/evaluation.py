@@ -1,0 +1,74 @@
+"""Coefficients and error bounds of a reduced model at a batch of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..operators.decomposition import Split
+from . import online
+from .online import Reduced
+
+ROUNDING = 16  # units of round-off of what the residual is a difference of: below that a bound says nothing about the error
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """The weights at m parameters, for models of any size: thetas (Q, m), rhs (P, m), outputs (S, m) or None, alpha (m,)."""
+
+    mus: np.ndarray
+    thetas: np.ndarray
+    rhs: np.ndarray
+    outputs: np.ndarray | None
+    alpha: np.ndarray
+    errors: np.ndarray | None  # (2, m) of the interpolated operator and right-hand side, where they are known
+
+    def __len__(self) -> int:
+        return len(self.mus)
+
+    def joined(self, other: Batch) -> Batch:
+        """This batch and another behind it."""
+
+        def both(a: Any, b: Any) -> Any:
+            return None if a is None else np.concatenate([a, b], axis=-1)
+
+        names = ("thetas", "rhs", "outputs", "alpha", "errors")
+        parts = {name: both(getattr(self, name), getattr(other, name)) for name in names}
+        return Batch(np.concatenate([self.mus, other.mus]), **parts)
+
+
+Alpha = Callable[[np.ndarray], np.ndarray]
+OperatorError = Callable[[np.ndarray], Any]
+
+
+def batch(
+    split: Split, mus: np.ndarray, alpha: Alpha, error: OperatorError | None = None, outputs: bool = True
+) -> Batch:  # fmt: skip
+    """The weights of a split operator at points mus (m, p), and the stability constants there."""
+    errors = None
+    if error is not None:
+        errors = np.stack([np.broadcast_to(np.asarray(part, float), len(mus)) for part in error(mus)])
+        if len(errors) != 2 or not (np.isfinite(errors).all() and (errors >= 0).all()):
+            raise ValueError("error(mus) must return two bounds, finite and not negative: of the operator and of b")
+    rows = split.L.weights(mus) if split.L is not None and outputs else None
+    return Batch(mus, split.A.weights(mus), split.b.weights(mus), rows, alpha(mus), errors)
+
+
+def solved(reduced: Reduced, given: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """(a (N, k, m), bounds (k, m) of the error in the norm of X).
+
+    bound = (||r||_{X'} + eps_b + eps_A ||u_N||_X) / alpha, floored at ROUNDING eps times the sizes of the terms of which r is the
+    sum, over alpha; infinite where alpha is not positive.
+    """
+    a = online.solve(reduced, given.thetas, given.rhs)
+    residual = online.residual(reduced, given.thetas, given.rhs, a)
+    if given.errors is not None:
+        residual = residual + given.errors[1] + given.errors[0] * np.linalg.norm(a, axis=0)
+    floor = ROUNDING * EPS * online.rounding(reduced, given.thetas, given.rhs, a)
+    positive = given.alpha > 0
+    bound = np.maximum(residual, floor) / np.where(positive, given.alpha, 1.0)
+    return a, np.where(positive, bound, np.inf)

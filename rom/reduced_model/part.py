@@ -1,0 +1,99 @@
+"""One reduced basis with all that answers for it: a model has one part, or one for each cluster of local bases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import online
+from .evaluation import Batch, solved
+from .online import Reduced
+from .projection import Projection
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dual:
+    """The adjoint problem A^H z = L^H on a basis Z (n, M) of its own, for outputs whose error is quadratic.
+
+    reduced: its Galerkin model, a right-hand side for each output. b (P, M, k) and A (Q, M, N): the terms of the primal residual
+    along Z.
+    """
+
+    reduced: Reduced
+    b: np.ndarray
+    A: np.ndarray
+
+    def corrections(self, given: Batch, a: np.ndarray, dual: np.ndarray) -> np.ndarray:
+        """z_l^H (b - A u_N), (l, k, m), from primal and dual coefficients a (N, k, m), dual (M, l, m)."""
+        along = np.einsum("PMk,Pm->Mkm", self.b, given.rhs)
+        for q in range(len(given.thetas)):
+            along = along - np.einsum("MN,Nkm->Mkm", self.A[q], a * given.thetas[q], optimize=True)
+        return np.einsum("Mlm,Mkm->lkm", dual.conj(), along)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A basis V (n, N) or None, its Galerkin model, and a dual one or None. `projection`: what can still grow, unless loaded."""
+
+    V: np.ndarray | None
+    reduced: Reduced
+    dual: Dual | None = None
+    projection: Projection | None = None
+    dual_projection: Projection | None = None
+
+    def answer(self, given: Batch) -> Answer:
+        """All there is to say about a batch of parameters."""
+        a, bound = solved(self.reduced, given)
+        norms = np.linalg.norm(a, axis=0)
+        if given.outputs is None:
+            return Answer(a, bound, norms, None, None)
+        outputs = online.outputs(self.reduced, given.outputs, a)
+        if self.dual is None:
+            return Answer(a, bound, norms, outputs, online.output_norms(self.reduced, given.outputs)[:, None, :] * bound)
+        adjoint = conjugate(given)
+        z, dual_bound = solved(self.dual.reduced, adjoint)
+        outputs = outputs + self.dual.corrections(given, a, z)
+        return Answer(a, bound, norms, outputs, dual_bound[:, None, :] * bound * np.where(given.alpha > 0, given.alpha, np.inf))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """a (N, k, m), bound and norms (k, m), outputs and output_bound (l, k, m) or None."""
+
+    a: np.ndarray
+    bound: np.ndarray
+    norms: np.ndarray
+    outputs: np.ndarray | None
+    output_bound: np.ndarray | None
+
+
+def conjugate(given: Batch) -> Batch:
+    """The weights of the adjoint problem: those of A^H and L^H."""
+    assert given.outputs is not None
+    return Batch(given.mus, given.thetas.conj(), given.outputs.conj(), None, given.alpha, None)
+
+
+def part_of(projection: Projection, dual: Projection | None = None) -> Part:
+    """A part that answers for bases as they are now."""
+    V, reduced = projection.V.columns, projection.reduced()
+    if dual is None:
+        return Part(V, reduced, None, projection)
+    along = dual.W.columns.conj().T @ projection.half_terms()  # Z^H [b_p, A_q v_j]
+    P, k, N, Q = reduced.b.shape[0], reduced.columns, reduced.size, reduced.A.shape[0]
+    b = along[:, : P * k].reshape(-1, P, k).transpose(1, 0, 2)
+    A = along[:, P * k :].reshape(-1, N, Q).transpose(2, 0, 1)
+    return Part(V, reduced, Dual(dual.reduced(), np.ascontiguousarray(b), np.ascontiguousarray(A)), projection, dual)
+
+
+def dual_projection(projection: Projection) -> Projection:
+    """The empty basis of the adjoint problem."""
+    assert projection.L is not None
+    columns = np.ascontiguousarray(projection.L.conj().transpose(0, 2, 1))  # (S, n, l)
+    return Projection(projection.terms.adjoint(), columns, projection.factor)
+
+
+def padded(values: list[Any], size: int) -> list[np.ndarray]:
+    """Coefficients (N, ...) filled up with zeros to one size."""
+    return [np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]) for x in values]

@@ -1,0 +1,1 @@
+"""Lower bounds of coercivity constants, and estimates of inf-sup constants."""

@@ -1,0 +1,1 @@
+"""Time-dependent and nonlinear problems: POD-Galerkin with DEIM."""

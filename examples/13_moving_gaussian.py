@@ -50,7 +50,7 @@ def main(n: int = 50, count: int = 20) -> SimpleNamespace:
         e, certificate = spsolve(*assemble(mu)) - r.fields(i), model.verify(mu)
         found[i] = np.sqrt(e @ X @ e), r.bound[i], certificate.bound
     print(*("  ".join(f"{value:10.3e}" for value in row) for row in found[:5]), certificate, sep="\n")
-    negative = (model.offline.split.A.by.weights(mus) < 0).mean()
+    negative = (model.weights(mus) < 0).mean()
     ratio = found[:, 2] / found[:, 0]
     print(f"bound / error: {ratio.min():.2f} to {ratio.max():.2f}; negative weights: {negative:.0%}")
     return SimpleNamespace(kinds=(r.kind, certificate.kind), error=found[:, 0].max(), ratio=ratio, negative=negative)

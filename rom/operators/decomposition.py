@@ -202,8 +202,8 @@ def compare(found: Split, assembled: Assemblies, checks: np.ndarray, parameters:
             if not error <= SAME:
                 raise ValueError(
                     f"at {parameters.said(mu)} {name} differs from the sum of its terms by {error:.1e} of its size: it does not "
-                    f"depend on the parameters in the way stated ({quantity.by.how}). Correct the coefficient functions, or use "
-                    'operator=EIM(...), MDEIM(...) or "auto"'
+                    f"depend on the parameters in the way stated ({quantity.by.how}). Correct the coefficient functions (what no "
+                    'parameter changes, such as the rows of fixed unknowns, needs a "1" among them), or use EIM, MDEIM or "auto"'
                 )
 
 

@@ -71,13 +71,10 @@ def fall_back(model: Any, found: Prediction, tol: float, fallback: str, relative
         mu = found.mus[row]
         system, u = model.box.solution(mu, found.fields(row))
         solved[row] = (u, full_bound(model, system, u, mu), system)
-        if fallback == "enrich" and rows:
+        if fallback == "enrich":
             enrich(model, mu, u)
-            again = model.answers(found.mus)
-            rows = [i for i in rows if above(again, tol, relative)[i]]
+            rows = list(np.array(rows, int)[above(model.answers(found.mus[rows]), tol, relative)])
     if fallback == "enrich" and solved:
-        last = max(solved)
-        enrich(model, found.mus[last], solved[last][0])
         found = model.answers(found.mus)
     return with_full(model, found, solved)
 

@@ -38,8 +38,8 @@ class ReducedModel:
     product : matrix (n, n), None or "auto"
         The inner product X in which errors are measured; None is the Euclidean one, "auto" the Hermitian part of A in the
         middle of the box.
-    stability : MinTheta, Pointwise, SCM, Eigenvalue, InfSup, a function of mu, None or "auto"
-        The lower bound of the coercivity (inf-sup) constant in X, called with name -> values (m,).
+    stability : MinTheta, Pointwise, SCM, Eigenvalue, InfSup, a number, a function of mu, None or "auto"
+        The lower bound of the coercivity (inf-sup) constant in X; a function is called with name -> values (m,).
     output : array (l, n), optional
         Rows of outputs that do not depend on mu, instead of a third value of assemble.
     dual : bool
@@ -206,6 +206,10 @@ class ReducedModel:
             np.full_like(output_bound, np.nan) if none and output_bound is not None else output_bound,
             np.zeros(len(mus), bool), norms, field,
         )  # fmt: skip
+
+    def weights(self, mus: Any) -> np.ndarray:
+        """The factors (m, Q) of the terms of A(mu): A(mu) ~ sum_q weights_q A_q. Those of an interpolation may be negative."""
+        return self.fitted.split.A.by.weights(self.parameters.points(mus))
 
     def verify(self, mu: Any) -> Verification:
         """The error of the reduced solution at one mu by one assembly and no solve: ||b - A u_N||_{X'} / alpha.

@@ -29,8 +29,9 @@ from .part import Dual, Part
 
 KIND = "reduced model"
 PROBES = 8
+GIVEN = ("functions", "points")  # what a recipe takes from the user's operator
 SAME = 1e-10
-RECIPES: dict[str, Callable[[], Any]] = {
+RECIPES: dict[str, Callable[..., Any]] = {
     "min-theta": MinTheta, "pointwise": Pointwise, "scm": SCM, "inf-sup": InfSup, "eigenvalue": Eigenvalue,
 }  # fmt: skip
 
@@ -139,12 +140,15 @@ def offline_of(header: Any, held: Mapping[str, np.ndarray], model: Any, operator
     if header["stability"] is None:
         return Offline(model.parameters, split, X, factor, None, error, None, measured)
     name = header["stability"]["name"]
-    recipe = User(stability) if name == "user" and stability is not None else RECIPES.get(name, lambda: None)()
-    if recipe is None:
-        raise ValueError(f"the stability constant ({name}) is a function of yours, not in the file: load(path, stability=...)")
-    if fields := header["stability"]["recipe"]:
-        recipe = type(recipe)(**fields)
-    recipe = stability if hasattr(stability, "prepare") else recipe
+    fields = header["stability"]["recipe"]
+    if hasattr(stability, "prepare"):
+        recipe = stability
+    elif name == "user":
+        if stability is None and "function" not in fields:
+            raise ValueError("the stability constant is a function of yours, not in the file: load(path, stability=...)")
+        recipe = User(fields["function"] if stability is None else stability)
+    else:
+        recipe = RECIPES[name](**fields)
     context = context_of(split, X, factor, operator, model.parameters.centre[None], model.box)
     constants = recipe.restore(group(held, "stability"), context)
     return Offline(model.parameters, split, X, factor, constants, error, recipe, measured)
@@ -152,8 +156,7 @@ def offline_of(header: Any, held: Mapping[str, np.ndarray], model: Any, operator
 
 def plain_fields(recipe: Any) -> dict[str, Any]:
     """The numbers among the fields of a stability recipe."""
-    names = [name for name in getattr(recipe, "__dataclass_fields__", {}) if name not in ("function", "functions", "points")]
-    values = {name: getattr(recipe, name) for name in names}
+    values = {name: getattr(recipe, name) for name in getattr(recipe, "__dataclass_fields__", {}) if name not in GIVEN}
     return {name: np.asarray(x).tolist() if isinstance(x, np.ndarray | tuple) else x for name, x in values.items() if storable(x)}
 
 

@@ -125,22 +125,25 @@ class Eigenvalue:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """alpha(mu) by the user: a mapping name -> values (m,) gives (m,) or a number. A bound on the user's word."""
+    """alpha(mu) by the user: a number, or a function of a mapping name -> values (m,) that gives (m,) or a number. A bound on the
+    user's word."""
 
-    function: Callable[[dict[str, np.ndarray]], Any]
+    function: Callable[[dict[str, np.ndarray]], Any] | float
 
     name = "user"
 
     def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise TypeError(f"stability needs a function of a mapping name -> values; got {type(self.function).__name__}")
+        if not (callable(self.function) or isinstance(self.function, int | float | np.number)):
+            given = type(self.function).__name__
+            raise TypeError(f"stability needs a number, or a function of a mapping name -> values; got {given}")
 
     def prepare(self, context: Context) -> Prepared:
         return self.restore({}, context)
 
     def restore(self, arrays: dict[str, np.ndarray], context: Context) -> Prepared:
         def evaluate(mus: np.ndarray) -> np.ndarray:
-            alpha = np.asarray(self.function(context.parameters.columns(mus)))
+            given = self.function
+            alpha = np.asarray(given(context.parameters.columns(mus)) if callable(given) else float(given))
             if alpha.shape not in ((), (len(mus),)):
                 raise ValueError(f"alpha(mu) must be a number or {len(mus)} of them; got shape {alpha.shape}")
             return np.broadcast_to(alpha, len(mus))

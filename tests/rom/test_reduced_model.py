@@ -114,6 +114,25 @@ def test_the_bound_holds(kind):
     np.testing.assert_allclose(model.basis.conj().T @ (X @ model.basis), np.eye(model.size), atol=1e-9)
 
 
+def test_fixed_unknowns_survive_interpolation():
+    """Identity rows of Dirichlet conditions: the constant 1 is interpolated exactly, so the weights sum to one."""
+    free = np.ones(n)
+    free[[0, 17, n - 1]] = 0.0
+    keep, fix = sp.diags_array(free), sp.diags_array(1.0 - free)
+
+    def fixed(mu: dict[str, float]) -> tuple[Any, np.ndarray]:
+        A, b = moving(mu)
+        return sp.csr_array(keep @ A @ keep + fix), free * b
+
+    eim = EIM([bump, sigma], [edges[:, None], np.zeros((1, 1))], max_size=8)
+    model = fitted(fixed, operator=eim, product=sp.csr_array(keep @ K @ keep + fix))
+    weights = model.weights(TESTS[:50])
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-12)
+    assert (weights < 0).any() and abs(model.predict(TESTS[:50]).fields()[:, [0, 17, n - 1]]).max() < 1e-14
+    A = model.offline.split.A.combined(TESTS[3])
+    np.testing.assert_allclose(A[[0, 17, n - 1]].toarray(), np.eye(n)[[0, 17, n - 1]], atol=1e-12)
+
+
 def test_several_right_hand_sides():
     B = np.stack([f, x * f, np.zeros(n)], axis=1)
     black_box = lambda mu: (assemble(mu)[0], B)  # noqa: E731
@@ -264,6 +283,7 @@ SAVED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "expressions": ({"stability": MinTheta()}, {}),
     "functions": ({"operator": Affine([lambda mu: 1.0, lambda mu: mu["k"], lambda mu: mu["c"]])}, {"operator": ..., "stability": ...}),
     "scm": ({"stability": SCM()}, {}),
+    "a number": ({"stability": 1.0}, {}),
     "dual": ({"dual": True, "basis": Greedy(1e-3, 20)}, {"stability": ...}),
     "local": ({"basis": LocalBases(k=3, size=4)}, {"stability": ...}),
     "learned": ({"operator": "auto", "stability": "auto"}, {}),

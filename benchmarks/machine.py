@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from .. import __version__
 
-LIBRARIES = ("numpy", "scipy", "numba", "pyamg", "petsc4py", "scikit-sparse")
+LIBRARIES = ("numpy", "scipy", "numba", "pyamg", "petsc4py", "pymor", "scikit-sparse")
 
 
 def machine() -> dict[str, Any]:

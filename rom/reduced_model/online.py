@@ -18,6 +18,7 @@ from ...solvers import arrays
 LANES = 64  # parameters that are solved side by side: their triangles stay in the second cache up to N = 60
 CHUNK = 4096  # parameters whose small matrices exist at once where LAPACK solves them
 THREADED_FROM = 2_000
+FEW = 32  # columns below which a triangular product is no quicker than a full one
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +166,9 @@ def coefficients(reduced: Reduced, thetas: Any, rhs: Any, a: Any, column: int, x
 
 
 def rotated(reduced: Reduced, c: Any, xp: Any) -> Any:
-    """R c, half of the flops where R is triangular."""
-    if xp is np and reduced.triangular and reduced.R.dtype == c.dtype == np.float64 and reduced.R.size:
+    """R c, half of the flops where R is triangular and c has more than a few columns."""
+    plain = xp is np and reduced.R.dtype == c.dtype == np.float64
+    if plain and reduced.triangular and reduced.R.size and c.shape[1] >= FEW:
         from scipy.linalg.blas import dtrmm
 
         return dtrmm(1.0, reduced.R.T, c.T, side=1, lower=1).T if c.flags.c_contiguous else reduced.R @ c

@@ -88,11 +88,10 @@ def pod(S: Any, *, product: Any = None, tol: float | None = None, size: int | No
         raise ValueError(f"size, the most modes to keep, must be at least 1; got {size}")
     X = half_product(product, n)
     scaled = S if weights is None else S * np.sqrt(checked_weights(weights, m)).astype(S.real.dtype)
-    U, sigma = left_vectors(scaled if X is None else X.lower(scaled))
+    U, sigma = left_vectors(X.lower(scaled))
     N = kept(sigma, max(n, m) * np.finfo(S.dtype).eps, tol, size)
-    basis = U(N) if X is None else X.lift(U(N))
     dtype = family(S.dtype, X)
-    return Modes(np.ascontiguousarray(basis, dtype), sigma.astype(np.empty(0, dtype).real.dtype))
+    return Modes(np.ascontiguousarray(X.lift(U(N)), dtype), sigma.astype(np.empty(0, dtype).real.dtype))
 
 
 def left_vectors(Y: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -144,10 +143,23 @@ def checked_weights(weights: Any, m: int) -> np.ndarray:
     return weights
 
 
+class Euclidean:
+    """The factor L = I of the product X = I."""
+
+    def lower(self, V: Any) -> Any:
+        """V itself."""
+        return V
+
+    lift = lower
+
+
 def half_product(product: Any, n: int) -> Any:
-    """What has `lower` (v to L^H v) and `lift` (back) for X = L L^H of n unknowns; None for the Euclidean product."""
+    """What has `lower` (v to L^H v) and `lift` (back) for X = L L^H of n unknowns; product None is X = I.
+
+    ValueError if X is not (n, n); what `cholesky` raises if it is not positive definite.
+    """
     if product is None:
-        return None
+        return Euclidean()
     shape = getattr(product, "shape", (n, n))
     if tuple(shape) != (n, n):
         raise ValueError(f"product must be a matrix ({n}, {n}), as the snapshots have {n} rows; got the shape {tuple(shape)}")

@@ -120,7 +120,7 @@ class IncrementalSVD:
     def basis(self) -> np.ndarray:
         """U (n, k), U^H X U = I: a copy; with `storage` and no product a read-only view, valid until the next change."""
         U = self.known().matrix()
-        if self.half is not None:
+        if self.product is not None:
             return np.asarray(self.half.lift(U)).astype(family(U.dtype, self.half), copy=False)
         U.flags.writeable = False
         return U.copy() if self.storage is None else U

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from petrov.rom.local_bases import clustering
-from petrov.rom.local_bases.bases import LocalBases, MeasuredGain, Partition
-from petrov.rom.local_bases.clustering import kmeans, kmedoids, sine_distances, subspace_distances
+from petrov.rom import LocalBases, Partition, kmeans, kmedoids
+from petrov.rom.local_bases.dissimilarities import sine_distances, subspace_distances
+from petrov.rom.local_bases.gains import MeasuredGain
+from petrov.rom.local_bases.vote import elected, parameter_distances, vote_by_parameters
 from petrov.solvers.direct.cholesky import cholesky
 
 RIVALS = ("sine", "k-means", "normalised k-means")
@@ -261,11 +262,11 @@ def test_vote_finds_the_parameter_that_matters():
     rng = np.random.default_rng(2)
     mus = rng.uniform(0, 1, (150, 4)) * [1e6, 1e-3, 0, 1]
     labels = (mus[:, 1] > 0.4e-3) + (mus[:, 1] > 0.7e-3).astype(int)
-    vote = clustering.vote_by_parameters(mus, labels)
+    vote = vote_by_parameters(mus, labels)
     queries = rng.uniform(0, 1, (3000, 4)) * [1e6, 1e-3, 0, 1]
     right = (queries[:, 1] > 0.4e-3) + (queries[:, 1] > 0.7e-3).astype(int)
     share = (vote(queries) == right).mean()
-    nearest = clustering.elected(clustering.parameter_distances(queries, mus, np.array([1e-6, 1e3, 0, 1])), labels, 0.0)
+    nearest = elected(parameter_distances(queries, mus, np.array([1e-6, 1e3, 0, 1])), labels, 0.0)
     assert share > 0.95 > (nearest == right).mean() and vote.accuracy > 0.95
 
 
@@ -273,7 +274,7 @@ def test_vote_smooths_wrong_labels():
     rng = np.random.default_rng(5)
     x = rng.uniform(0, 1, (400, 1))
     labels = np.where(rng.random(400) < 0.15, 1, 0) ^ (x[:, 0] > 0.5)
-    vote = clustering.vote_by_parameters(x, labels)
+    vote = vote_by_parameters(x, labels)
     queries = rng.uniform(0, 1, (500, 1))
     assert vote.width > 0 and (vote(queries) == (queries[:, 0] > 0.5)).mean() > 0.85 and 0.7 < vote.accuracy < 0.9
     assert (vote(np.array([[-1e6], [1e6]])) == [0, 1]).all()  # the kernel is zero there
@@ -364,6 +365,8 @@ def test_mistakes(training, partition):
         LocalBases().fit(fields, mus[:, 0])
     with pytest.raises(ValueError, match=r"mus must be an array \(q, 2\)"):
         partition.assign(mus[:, :1])
+    with pytest.raises(ValueError, match=r"product must be a matrix \(500, 500\)"):
+        LocalBases().fit(fields, mus, product=np.eye(3))
     with pytest.raises(ValueError, match="9 clusters of 8"):
         LocalBases(9).fit(fields[:, :8], mus[:8])
     for nothing in (fields[:, :0], []):

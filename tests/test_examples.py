@@ -88,6 +88,9 @@ NUMBERS: dict[str, Callable[[Any], bool]] = {  # the example, and what holds for
     "21_local_bases.py": lambda r: (
         r.gain > 1.4 and r.accuracy > r.break_even and r.raw > 15 and r.normalised > 4 and r.predicted > r.gain
     ),
+    "22_learning_as_it_solves.py": lambda r: (
+        r.iterations[-8:].mean() < 0.3 * r.plain[-1] and (r.other[:, 1] < 0.75 * r.other[:, 0]).all()
+    ),
     "09_heat_in_time.py": lambda r: list(r.values()) == sorted(r.values(), reverse=True) and min(r.values()) < 0.5 * r["zero"],
 }
 

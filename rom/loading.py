@@ -22,10 +22,10 @@ def load(
     A file holds no code. Expressions are kept; Python functions are given again, and compared with what they gave when the model
     was saved. For a ReducedModel: operator, the recipe that had them, and stability, that function; assemble, for verify,
     fallback, and operators that read assemblies online; mmap: leave the basis on the disk until it is read. For a TransientModel:
-    functions, name -> function.
+    functions, name -> function; see `TransientModel.load`.
 
     Raises ModelFileError for a file that is damaged, hostile or newer than this petrov, ValueError for functions that are
-    missing or not the ones that were saved. Nothing in the file is run.
+    missing or not the ones that were saved, and for arguments of the other kind of model. Nothing in the file is run.
 
     >>> import numpy as np, tempfile
     >>> from petrov.rom import Parameters, ReducedModel, load
@@ -38,7 +38,10 @@ def load(
     True
     """
     if model_file.front(path)[0] == TRANSIENT:
-        return TransientModel.load(path, dict(functions or {}))
-    if functions:
+        given = {"assemble=": assemble, "operator=": operator, "stability=": stability, "mmap=": mmap or None}
+        if needless := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"{path} holds a transient model, which takes functions={{name: function}} and no {needless[0]}")
+        return TransientModel.load(path, functions)
+    if functions is not None:
         raise ValueError("functions= belongs to transient models; a ReducedModel takes operator=, stability= and assemble=")
     return storage.restored(ReducedModel, path, assemble=assemble, operator=operator, stability=stability, mmap=mmap)

@@ -23,7 +23,7 @@ import numpy as np
 from .archive import AGAIN, HEADER, LONGEST_NAME, NAME, Member, ModelFileError, added, entry, listed, replacing
 from .plain_json import parsed, plain
 
-__all__ = ["ModelFileError", "front", "read", "write"]
+__all__ = ["ModelFileError", "front", "group", "read", "write"]
 
 SCHEMA = 1
 LARGEST_HEADER = 1 << 22  # bytes; parsed it may take 40 times as much memory
@@ -147,6 +147,16 @@ def front(path: str | Path) -> tuple[str, dict[str, Any]]:
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from error.__cause__
     return found["kind"], found["header"]
+
+
+def group(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with name/, without it.
+
+    >>> from petrov.rom.files.model_file import group
+    >>> group({"part/V": 1, "part/dual/A": 2, "parts": 3}, "part")
+    {'V': 1, 'dual/A': 2}
+    """
+    return {key[len(name) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{name}/")}
 
 
 def opened(file: BinaryIO, members: dict[str, Member], kind: str | None) -> dict[str, Any]:

@@ -34,12 +34,13 @@ class TimeThetas:
 
 
 def at_time(theta: Any, t: float) -> Callable[[Mapping[str, Any]], Any]:
+    """theta(., t)."""
     if isinstance(theta, Expression):
         return lambda mu: theta({**mu, "t": t})
     return lambda mu: theta(mu, t)
 
 
-def stated(theta: Any, names: tuple[str, ...], place: str, time: bool) -> Any:
+def as_theta(theta: Any, names: tuple[str, ...], place: str, time: bool) -> Any:
     """A weight as a callable: the expression of a text or a number, or the callable that it is."""
     if isinstance(theta, int | float) and not isinstance(theta, bool):
         theta = repr(float(theta))
@@ -72,6 +73,7 @@ class Entries:
         return self.checked(self.call(state, self.parameters.mapping(mu), rows), (len(rows),))
 
     def checked(self, answer: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """An answer as double-precision numbers of this shape; it may have been one number."""
         values = np.asarray(answer)
         if values.dtype.kind not in "biufc":
             raise TypeError(f"{self.what} must return numbers; got {values.dtype}")

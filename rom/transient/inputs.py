@@ -13,7 +13,7 @@ from ..operators.recipes import affine as by_thetas
 from ..operators.terms import Terms, terms
 from ..operators.weights import Thetas
 from ..parameters import Parameters
-from .functions import Entries, Start, Stated, TimeThetas, stated
+from .functions import Entries, Start, Stated, TimeThetas, as_theta
 from .problem import Problem, norm
 from .stencils import Differences, stencil
 from .time_stepping import EULER, Scheme
@@ -63,6 +63,16 @@ def inner_product(product: Any, problem: Problem) -> tuple[Any, Cholesky | None]
         ) from error
 
 
+def sizes_of(basis: Any, deim: Any, stated: Stated) -> dict[str, tuple[float | None, int | None]]:
+    """name -> (tolerance, most modes), of the states and of what is interpolated: f ("nonlinear") and b ("rhs")."""
+    states, entries = size_of(basis, "basis"), size_of(deim, "deim")
+    if states is None:
+        raise ValueError("basis must be a tolerance, a size, or have both; got None")
+    if entries is None:
+        return {"states": states}
+    return {"states": states} | {name: entries for name, by in (("nonlinear", stated.f), ("rhs", stated.b)) if by is not None}
+
+
 def size_of(given: Any, what: str) -> tuple[float | None, int | None] | None:
     """(tolerance, most modes) from a float, an int, or an object with tol and size."""
     if given is None:
@@ -76,11 +86,11 @@ def size_of(given: Any, what: str) -> tuple[float | None, int | None] | None:
     return tol, None if size is None else int(size)
 
 
-def stable(stability: Any, energy: Any, problem: Problem) -> tuple[Thetas | None, Any]:
-    """(alpha, X) of the bound; ValueError where it would not be one."""
+def stable(stability: Any, energy: Any, problem: Problem) -> tuple[Thetas, Any] | None:
+    """(alpha, X) of the bound, None without one; ValueError where it would not be one."""
     if stability is None or energy is None:
         if stability is None and energy is None:
-            return None, None
+            return None
         raise ValueError("a bound needs both stability=alpha and energy=X, with Re v^H A v >= alpha v^H X v")
     given = problem.stated
     if given.f is not None or given.scheme != EULER or given.b is not None:
@@ -88,7 +98,7 @@ def stable(stability: Any, energy: Any, problem: Problem) -> tuple[Thetas | None
             "stability gives a bound for linear problems with implicit Euler and rhs as a sum of vectors; leave it out, and ask "
             "predict(estimate=True) for an estimate"
         )
-    alpha = Thetas((stated(stability, given.parameters.names, "stability", False),), given.parameters)
+    alpha = Thetas((as_theta(stability, given.parameters.names, "stability", False),), given.parameters)
     return alpha, matrix(energy, "energy", problem.n)
 
 
@@ -122,16 +132,16 @@ def operator(given: Any, parameters: Parameters) -> tuple[Thetas, Terms]:
     pairs = [pair for pair in given if isinstance(pair, tuple | list) and len(pair) == 2]
     if len(pairs) != len(given):
         raise TypeError("affine must be a list of pairs (theta, matrix)")
-    weights = Thetas(tuple(stated(theta, names, f"theta {q} of affine", False) for q, (theta, _) in enumerate(pairs)), parameters)
+    functions = tuple(as_theta(theta, names, f"theta {q} of affine", False) for q, (theta, _) in enumerate(pairs))
     first = matrix(pairs[0][1], "matrix 0 of affine")
     others = [matrix(A, f"matrix {q} of affine", first.shape[0]) for q, (_, A) in enumerate(pairs[1:], start=1)]
-    return weights, terms([first, *others])
+    return Thetas(functions, parameters), terms([first, *others])
 
 
 def taken_apart(given: Any, parameters: Parameters) -> tuple[Thetas, Terms]:
     """assemble(mu) = sum_q theta_q(mu) A_q solved for the A_q at as many parameters; ValueError if it is no such sum."""
     assemble, functions = given
-    functions = [stated(theta, parameters.names, f"theta {q} of affine", False) for q, theta in enumerate(functions)]
+    functions = [as_theta(theta, parameters.names, f"theta {q} of affine", False) for q, theta in enumerate(functions)]
     found = by_thetas(functions, parameters, parameters.random(NODES))
     assembled = [matrix(assemble(parameters.mapping(mu)), "the matrix that assemble returns") for mu in found.nodes]
     parts = terms(assembled).recombined(found.T)  # type: ignore[arg-type]
@@ -156,7 +166,7 @@ def source(given: Any, parameters: Parameters, n: int) -> tuple[Entries | None, 
     if given is not None and not (isinstance(given, list | tuple) and all(isinstance(p, tuple) and len(p) == 2 for p in given)):
         raise TypeError("rhs must be None, an array (n,), [(theta, vector), ...] or a function rhs(mu, t, indices)")
     pairs, vectors = list(given or []), []
-    functions = tuple(stated(theta, parameters.names, f"theta {p} of rhs", True) for p, (theta, _) in enumerate(pairs))
+    functions = tuple(as_theta(theta, parameters.names, f"theta {p} of rhs", True) for p, (theta, _) in enumerate(pairs))
     for p, (_, vector) in enumerate(pairs):
         b = np.asarray(vector)
         if b.shape != (n,) or b.dtype.kind not in "biufc" or not np.isfinite(b).all():
@@ -166,31 +176,45 @@ def source(given: Any, parameters: Parameters, n: int) -> tuple[Entries | None, 
 
 
 def dependence(given: Any, problem: Problem) -> Any:
-    """The pattern of f': the user's, a matrix or rows -> unknowns; that of the jacobian; or found by trials around u0."""
+    """The pattern of f', CSR (n, n) of bool: the user's, a matrix or rows -> unknowns, or what is found at states around u0."""
     from scipy.sparse import csr_array
 
-    n, parameters, everything = problem.n, problem.parameters, np.arange(problem.n)
-    if given is not None and not callable(given):
-        if tuple(getattr(given, "shape", ())) != (n, n):
-            raise ValueError(f"stencil must be a matrix ({n}, {n}) or a function of indices; got {type(given).__name__}")
-        return csr_array(abs(csr_array(given)).astype(bool))
+    n = problem.n
+    if given is None:
+        return found_dependence(problem)
     if callable(given):
-        needed = [np.unique(np.asarray(given(everything[i : i + 1]), dtype=np.int64)) for i in range(n)]
-        if any(len(part) and (part[0] < 0 or part[-1] >= n) for part in needed):
-            raise ValueError(f"stencil(indices) must return unknowns from 0 to {n - 1}")
-        counts = np.cumsum([0, *(len(part) for part in needed)])
-        return csr_array((np.ones(counts[-1], bool), np.concatenate(needed), counts), shape=(n, n))
-    found = None
-    for mu in parameters.random(3, seed=51_407):
-        u = problem.stated.start(mu)
-        states, mapping = around(u), parameters.mapping(mu)
-        if problem.jacobian is not None:
-            parts = [csr_array(problem.jacobian(state, mapping)) for state in states]
-            parts = [csr_array((np.ones(J.nnz, bool), J.indices, J.indptr), shape=(n, n)) for J in parts]
+        return pattern_of_rows(given, n)
+    if tuple(getattr(given, "shape", ())) != (n, n):
+        raise ValueError(f"stencil must be a matrix ({n}, {n}) or a function of indices; got {type(given).__name__}")
+    return csr_array(abs(csr_array(given)).astype(bool))
+
+
+def pattern_of_rows(unknowns_of: Any, n: int) -> Any:
+    """The pattern (n, n) whose row i holds unknowns_of([i])."""
+    from scipy.sparse import csr_array
+
+    needed = [np.unique(np.asarray(unknowns_of(np.arange(i, i + 1)), dtype=np.int64)) for i in range(n)]
+    if any(len(part) and (part[0] < 0 or part[-1] >= n) for part in needed):
+        raise ValueError(f"stencil(indices) must return unknowns from 0 to {n - 1}")
+    counts = np.cumsum([0, *(len(part) for part in needed)])
+    return csr_array((np.ones(counts[-1], bool), np.concatenate(needed), counts), shape=(n, n))
+
+
+def found_dependence(problem: Problem) -> Any:
+    """The union of the patterns of the jacobian, or of the stencils found by trials, at states around u0 of some parameters."""
+    from scipy.sparse import csr_array
+
+    n, f, everything = problem.n, problem.stated.f, np.arange(problem.n)
+    assert f is not None
+    parts = []
+    for mu in problem.parameters.random(TRIED, seed=51_407):
+        states = around(problem.stated.start(mu))
+        if problem.jacobian is None:
+            parts.append(stencil(lambda u, mu=mu: f.one(u, mu, everything), states))  # type: ignore[misc]
         else:
-            parts = [stencil(lambda u, mu=mu: problem.stated.f.one(u, mu, everything), states)]  # type: ignore[union-attr, misc]
-        found = sum(parts[1:], start=parts[0]) if found is None else found + sum(parts[1:], start=parts[0])
-    return found
+            slopes = [csr_array(problem.jacobian(u, problem.parameters.mapping(mu))) for u in states]
+            parts += [csr_array((np.ones(J.nnz, bool), J.indices, J.indptr), shape=(n, n)) for J in slopes]
+    return sum(parts[1:], start=parts[0])
 
 
 def around(u: np.ndarray) -> list[np.ndarray]:

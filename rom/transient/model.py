@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from ..parameters import Parameters
 from ..reduced_model.training import shown
 from ..snapshots import output_rows
 from . import file, parabolic_bound
-from .inputs import inner_product, problem_of, size_of, stable
+from .inputs import inner_product, problem_of, sizes_of, stable
+from .online import Online
 from .prediction import TransientPrediction, TransientVerification
 from .problem import FullSystem, Problem
 from .reduced import RULES, Reduced, check_stencil, projected
@@ -105,41 +107,35 @@ class TransientModel:
             raise ValueError(f"interpolation must be one of {', '.join(RULES)}; got {interpolation!r}")
         if not 0 < tol < 1e-2:
             raise ValueError(f"tol, of the residual of a time step, must lie between 0 and 1e-2; got {tol}")
-        self.parameters, self.rule, self.sizes = parameters, interpolation, (size_of(basis, "basis"), size_of(deim, "deim"))
-        if self.sizes[0] is None:
-            raise ValueError("basis must be a tolerance, a size, or have both; got None")
-        self.problem: Problem | None = problem_of(
+        problem = problem_of(
             mass, affine, nonlinear, parameters, jacobian, stencil, rhs, u0, time_grid(t, dt), scheme_named(method), tol
         )  # fmt: skip
-        self.X, self.factor = inner_product(product, self.problem)
-        self.output = None if output is None else output_rows(output, self.problem.n)
-        self.stability, self.energy = stable(stability, energy, self.problem)
-        self.factor_of_mass = isinstance(product, str)
-        self.reduced: Reduced | None = None
-        self.richer: Reduced | None = None
-        self.bounded: parabolic_bound.ParabolicBound | None = None
+        self.parameters, self.rule = parameters, interpolation
+        self.problem: Problem | None = problem
+        self.sizes = sizes_of(basis, deim, problem.stated)
+        self.X, self.factor = inner_product(product, problem)
+        self.output = None if output is None else output_rows(output, problem.n)
+        self.stability = stable(stability, energy, problem)
         self.spectra: dict[str, Spectrum] = {}
         self.samples: list[tuple[np.ndarray, np.ndarray]] = []
+        self.online: Online | None = None
 
     # Offline
 
     def fit(
         self, train: Any = 20, *, progress: bool = False, checkpoint: str | Path | None = None, seed: int = 44_617
     ) -> TransientModel:  # fmt: skip
-        """Solve in full at the training parameters, an array (m, p) or how many to draw, and make the model. Returns self.
+        """Solve in full at the training parameters, an array (m, p) or how many to draw with `seed`, and make the model.
 
         progress: a line on stderr. checkpoint: a folder in which each trajectory is kept; a fit that was interrupted goes on.
+        Returns self. Raises NewtonError where a step cannot be solved, ValueError if all trajectories are zero or the stencil is
+        too small, FileExistsError for a folder of other work.
         """
-        problem, (states, entries) = self.full("fit"), self.sizes
-        assert states is not None
-        count = isinstance(train, int | np.integer)
+        problem, count = self.full("fit"), isinstance(train, int | np.integer)
         mus = self.parameters.random(int(train), seed=seed) if count else self.parameters.points(train)
-        tols = {"states": states[0]}
-        if entries is not None:
-            tols |= {"nonlinear": entries[0]} if problem.stated.f is not None else {}
-            tols |= {"rhs": entries[0]} if problem.stated.b is not None else {}
+        tolerances = {name: tol for name, (tol, _) in self.sizes.items()}
         with shown(progress) as say:
-            self.spectra, self.samples = gathered(problem, mus, self.factor, tols, checkpoint, say)
+            self.spectra, self.samples = gathered(problem, mus, self.factor, tolerances, checkpoint, say)
             say("projection")
             self.project()
         return self
@@ -151,29 +147,30 @@ class TransientModel:
         """
         if not self.spectra:
             raise ValueError("resize needs a model that was fitted here: call fit() first")
-        sizes = size_of(basis, "basis"), size_of(deim, "deim")
-        if sizes[0] is None or (sizes[1] is None) != (self.sizes[1] is None):
-            raise ValueError("resize keeps deim=None, or not None, as it was, and needs a basis")
+        sizes = sizes_of(basis, deim, self.full("resize").stated)
+        if sizes.keys() != self.spectra.keys():
+            raise ValueError("resize keeps deim=None, or not None, as it was: make the model anew for the other")
         self.sizes = sizes
         self.project()
         return self
 
     def project(self) -> None:
         """The model, the richer one behind its estimates, and the bound, from the spectra."""
-        problem, (states, entries) = self.full("fit"), self.sizes
-        chosen = {name: part.size(*(states if name == "states" else entries)) for name, part in self.spectra.items()}  # type: ignore[misc]
+        problem = self.full("fit")
+        chosen = {name: part.size(*self.sizes[name]) for name, part in self.spectra.items()}
         if not chosen["states"]:
             raise ValueError("all training trajectories are zero: nothing can be learned from them. Give u0 or rhs")
-        self.reduced = self.of_size(problem, chosen)
-        check_stencil(problem, self.reduced, self.samples)
-        self.richer = self.of_size(problem, {
-            name: min(math.ceil(RICHER * N) + 1, self.spectra[name].size(None, None)) for name, N in chosen.items()
-        })  # fmt: skip
+        more = {name: min(math.ceil(RICHER * N) + 1, self.spectra[name].size(None, None)) for name, N in chosen.items()}
+        reduced, bound = self.of_size(problem, chosen), None
+        check_stencil(problem, reduced, self.samples)
         if self.stability is not None:
-            mass = self.factor if self.factor_of_mass else None if problem.mass is None else cholesky(problem.mass)
-            self.bounded = parabolic_bound.prepared(problem, self.reduced, self.energy, mass)
+            # with product="mass" the factors of M are there
+            mass = self.factor if self.X is problem.mass else None if problem.mass is None else cholesky(problem.mass)
+            bound = parabolic_bound.prepared(problem, reduced, *self.stability, mass)
+        self.online = Online(reduced, self.of_size(problem, more), bound, self.samples)
 
     def of_size(self, problem: Problem, sizes: dict[str, int]) -> Reduced:
+        """The reduced problem with so many vectors of each spectrum."""
         V = np.ascontiguousarray(self.spectra["states"].vectors[:, : sizes["states"]])
         U, B = (self.spectra[name].vectors[:, : sizes[name]] if name in sizes else None for name in ("nonlinear", "rhs"))
         dual = V if self.X is None else self.X @ V
@@ -182,35 +179,21 @@ class TransientModel:
     # Online
 
     def predict(self, mus: Any, *, estimate: bool = False, extrapolate: bool = False) -> TransientPrediction:
-        """Trajectories at parameters (m, p), all at once.
+        """Trajectories at parameters (m, p), in any form that `Parameters.points` takes, all at once.
 
         estimate: also by a richer model, and its distance as an estimate of the error; about twice the time. A rigorous bound,
-        where there is one, costs little and is always given.
+        where there is one, costs little and is always given. extrapolate: also outside the box. Memory: m (K + 1) N numbers.
+        Raises ValueError outside the box, NewtonError where a reduced step cannot be solved.
         """
-        reduced = self.fitted("predict")
-        points = self.parameters.points(mus, extrapolate=extrapolate)
-        a = reduced.solve(points)
-        outputs = None if reduced.L is None else a @ reduced.L.T
-        distance = bound = None
-        if estimate:
-            assert self.richer is not None
-            fine = self.richer.solve(points)
-            fine[:, :, : reduced.size] -= a
-            distance = np.linalg.norm(fine, axis=2)
-        if self.bounded is not None:
-            assert self.stability is not None
-            bound = self.bounded.values(reduced, points, a, self.stability(points)[:, 0])
-        kind = "rigorous" if bound is not None else "estimate" if estimate else "none"
-        return TransientPrediction(points, reduced.stated.times, a, outputs, kind, bound, distance, reduced.V)
+        online = self.fitted("predict")
+        return online.predict(self.parameters.points(mus, extrapolate=extrapolate), estimate)
 
     def verify(self, mu: Any, *, extrapolate: bool = False) -> TransientVerification:
-        """Solve in full at one parameter and compare."""
-        problem, reduced = self.full("verify"), self.fitted("verify")
-        points = self.parameters.points(mu, extrapolate=extrapolate)
-        if len(points) != 1:
-            raise ValueError(f"verify takes one parameter; got {len(points)}")
+        """Solve in full at one parameter and compare, at each time."""
+        problem, reduced = self.full("verify"), self.fitted("verify").reduced
+        point = self.one_point(mu, "verify", extrapolate)
         begin = time.perf_counter()
-        a = reduced.solve(points)[0]
+        a = reduced.solve(point[None])[0]
         middle = time.perf_counter()
         found = np.zeros((3, len(a)))
 
@@ -218,65 +201,84 @@ class TransientModel:
             best = reduced.V @ (reduced.dual.conj().T @ u)
             found[:, k] = self.norms(np.stack([u - reduced.V @ a[k], u, u - best], axis=1))
 
-        problem.solve(points[0], compare)
+        problem.solve(point, compare)
         times = (time.perf_counter() - middle, middle - begin)
-        return TransientVerification(self.parameters.mapping(points[0]), found[0], found[1], found[2], *times)
+        return TransientVerification(self.parameters.mapping(point), found[0], found[1], found[2], *times)
 
     def solve(self, mu: Any, *, extrapolate: bool = False) -> np.ndarray:
         """The full trajectory (n, K + 1) at one parameter."""
-        problem, points = self.full("solve"), self.parameters.points(mu, extrapolate=extrapolate)
+        problem, point = self.full("solve"), self.one_point(mu, "solve", extrapolate)
         found: list[np.ndarray] = []
-        problem.solve(points[0], lambda k, u, system: found.append(u))
+        problem.solve(point, lambda k, u, system: found.append(u))
         return np.stack(found, axis=1)
 
+    def one_point(self, mu: Any, what: str, extrapolate: bool) -> np.ndarray:
+        """mu as a point (p,)."""
+        points = self.parameters.points(mu, extrapolate=extrapolate)
+        if len(points) != 1:
+            raise ValueError(f"{what} takes one parameter; got {len(points)}")
+        return points[0]
+
     def norms(self, columns: np.ndarray) -> np.ndarray:
+        """Of each column, in the product."""
         return np.linalg.norm(columns if self.factor is None else self.factor.lower(columns), axis=0)
 
     # One file
 
     def save(self, path: str | Path) -> None:
-        """The reduced model as one file, without code: functions are given again to `load`. See `petrov.rom.transient.file`."""
-        self.fitted("save")
-        file.save(self, path)
+        """The reduced model as one file, without code: functions are given again to `load`.
+
+        Raises ValueError before `fit`, and for a model with a bound whose u0 depends on mu and whose mass is not the identity.
+        """
+        file.save(self.fitted("save"), path)
 
     @classmethod
-    def load(cls, path: str | Path, functions: dict[str, Any] | None = None) -> TransientModel:
-        """A saved model, to predict with. functions: name -> callable for "nonlinear", "rhs", "u0", "theta 0", "rhs theta 0",
-        "stability", as far as the model has them and they were no texts; each is compared with values in the file.
+    def load(cls, path: str | Path, functions: Mapping[str, Any] | None = None) -> TransientModel:
+        """A saved model, to predict with; it has no full problem to fit, verify or solve.
+
+        functions: name -> callable for "nonlinear", "rhs", "u0", "theta 0", "rhs theta 0", "stability", as far as the model has
+        them and they were no texts; each is compared with values in the file. Raises ValueError for one that is missing, unknown
+        or gives other values, ModelFileError for a file that is damaged or not a transient model.
         """
-        return file.load(cls, path, functions or {})
+        model = cls.__new__(cls)
+        model.online, model.problem, model.spectra = file.load(path, functions or {}), None, {}
+        model.parameters = model.online.reduced.stated.parameters
+        return model
 
     def full(self, what: str) -> Problem:
+        """The full problem, which `what` needs."""
         if self.problem is None:
             raise ValueError(f"{what} needs the full problem, and a loaded model has only the reduced one: make it anew")
         return self.problem
 
-    def fitted(self, what: str) -> Reduced:
-        if self.reduced is None:
+    def fitted(self, what: str) -> Online:
+        """What `fit` made, which `what` needs."""
+        if self.online is None:
             raise ValueError(f"{what} needs a fitted model: call fit() first")
-        return self.reduced
+        return self.online
 
     @property
     def basis(self) -> np.ndarray:
         """V (n, N), orthonormal in the product."""
-        return self.fitted("basis").V
+        return self.fitted("basis").reduced.V
 
     @property
     def points(self) -> np.ndarray:
         """The entries (d,) of f that are evaluated."""
-        by = self.fitted("points").f_by
+        by = self.fitted("points").reduced.f_by
         return np.zeros(0, np.intp) if by is None else by.points
 
     @property
     def singular_values(self) -> dict[str, np.ndarray]:
-        """Of the training states, of f ("nonlinear") and of b ("rhs")."""
+        """Of the training states ("states"), of f ("nonlinear") and of b ("rhs"); empty for a loaded model."""
         return {name: part.values for name, part in self.spectra.items()}
 
     def __repr__(self) -> str:
-        if self.reduced is None:
+        if self.online is None:
             return f"TransientModel: {self.full('repr').n} unknowns, not fitted"
-        stated, by = self.reduced.stated, self.reduced.f_by
+        reduced = self.online.reduced
+        stated, by = reduced.stated, reduced.f_by
         points = "" if by is None else f", {len(by.points)} entries of nonlinear"
         once = "" if stated.f is None or stated.f.many else ", one parameter at a time (write u[..., indices] for all at once)"
-        size = f"{self.reduced.size} of {len(self.reduced.V)} unknowns{points}"
+        size = f"{reduced.size} of {len(reduced.V)} unknowns{points}"
         return f"TransientModel: {size}, {len(stated.times) - 1} steps of {stated.scheme.name}{once}"

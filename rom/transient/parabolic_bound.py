@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...solvers.direct.cholesky import Cholesky, cholesky
+from ..operators.weights import Thetas
 from .problem import Problem
 from .reduced import Reduced
 
@@ -25,14 +26,20 @@ ROUNDING = 16  # units of round-off of what the residual is a difference of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParabolicBound:
-    """||r||_X' = ||R c||_2 for the coefficients c of [b_p, M V, A_q V]."""
+    """||r||_X' = ||R c||_2 for the coefficients c of [b_p, M V, A_q V], and the constant alpha, one function of mu.
+
+    start: the triangle S with ||u0 - V a0||_M = ||S [1, -a0]||_2 where u0 is constant, else of V alone. mass: the factors of M,
+    None for the identity; needed where u0 depends on mu.
+    """
 
     R: np.ndarray
-    start: np.ndarray  # the triangle S: ||u0 - V a0||_M = ||S [1, -a0]|| where u0 is constant, else of V alone
+    start: np.ndarray
     mass: Cholesky | None
+    alpha: Thetas
 
-    def values(self, reduced: Reduced, mus: np.ndarray, a: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """Bounds (m, K + 1) of ||u(t_k) - V a^k||_M, infinite where alpha is not positive."""
+    def values(self, reduced: Reduced, mus: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """Bounds (m, K + 1) of ||u(t_k) - V a^k||_M for a (m, K + 1, N), infinite where alpha is not positive."""
+        alpha = self.alpha(mus)[:, 0]
         stated, dt = reduced.stated, float(reduced.stated.times[1] - reduced.stated.times[0])
         weights, squares = stated.weights(mus), np.zeros((len(mus), len(stated.times)))
         sizes = np.linalg.norm(self.R, axis=0)
@@ -57,7 +64,7 @@ class ParabolicBound:
         return np.linalg.norm(e if self.mass is None else self.mass.lower(e), axis=0)
 
 
-def prepared(problem: Problem, reduced: Reduced, X: Any, mass: Cholesky | None) -> ParabolicBound:
+def prepared(problem: Problem, reduced: Reduced, alpha: Thetas, X: Any, mass: Cholesky | None) -> ParabolicBound:
     """The triangles, by Householder; X (n, n) is the energy product in which A is coercive. Memory: n (P + N (Q + 1)) numbers.
 
     mass: the factors of M, None for the identity.
@@ -65,11 +72,10 @@ def prepared(problem: Problem, reduced: Reduced, X: Any, mass: Cholesky | None) 
     V = reduced.V
     MV = V if problem.mass is None else problem.mass @ V
     columns = [problem.b_vectors, MV, *(problem.terms[q] @ V for q in range(len(problem.terms)))]
-    X = X if isinstance(X, Cholesky) else cholesky(X)
-    R = triangle(X.half(np.concatenate(columns, axis=1)))
+    R = triangle(cholesky(X).half(np.concatenate(columns, axis=1)))
     u0 = [problem.stated.start(problem.parameters.centre)[:, None]] if problem.stated.start.constant else []
     start = np.concatenate([*u0, V], axis=1)
-    return ParabolicBound(R, triangle(start if mass is None else mass.lower(start)), mass)
+    return ParabolicBound(R, triangle(start if mass is None else mass.lower(start)), mass, alpha)
 
 
 def triangle(Y: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ class TransientPrediction:
     coefficients : (m, K + 1, N)
         u(t_k) ~ V coefficients[:, k].
     outputs : (m, K + 1, l), or None
-    kind : "rigorous", "estimate" or "none"
+    kind : "rigorous" if there is a bound, else "estimate" if that was asked for, else "none"
     bound : (m, K + 1), or None unless rigorous
         ||u(t_k) - V a^k||_M <= bound, for the solution u of the full time steps.
     estimate : (m, K + 1), or None unless it was asked for
@@ -42,8 +42,8 @@ class TransientPrediction:
         return self.basis @ self.coefficients[range(len(self))[which], k].T
 
     def __repr__(self) -> str:
-        errors = self.bound if self.kind == "rigorous" else self.estimate
-        worst = "" if errors is None or not len(self) else f", largest {self.kind} error {np.max(errors):.3g}"
+        found = [("bound", self.bound), ("error estimate", self.estimate)]
+        worst = "".join(f", largest {word} {values.max():.3g}" for word, values in found if values is not None and len(self))
         outputs = "" if self.outputs is None else f", {self.outputs.shape[2]} outputs"
         size = f"{len(self)} parameters, {len(self.times) - 1} steps, size {self.coefficients.shape[2]}"
         return f"TransientPrediction: {size}{outputs}{worst}"

@@ -38,21 +38,23 @@ class Sampled:
     slot: np.ndarray | None = None  # where entry e of the derivative lies among the (d, w)
 
 
-def sampled(V: np.ndarray, U: np.ndarray, rule: str, pattern: Any = None) -> Sampled:
-    """The points of a basis U (n, d) by `rule`, "qdeim" or "deim"; without any (d = 0) a function that is zero."""
-    points = np.sort(RULES[rule](U)) if U.shape[1] else np.zeros(0, np.intp)
-    W = np.linalg.solve(U[points].T, (V.conj().T @ U).T).T if len(points) else np.zeros((V.shape[1], 0))
-    return located(points, W, V, pattern)
+def sampled(V: np.ndarray, U: np.ndarray | None, rule: str, pattern: Any = None) -> Sampled:
+    """V^H g ~ V^H U (P^T U)^-1 g_points for a basis U (n, d) and points by `rule`; U None: all entries, and no interpolation.
+
+    Without any vectors (d = 0) g is zero. pattern: for f, what it depends on (n, n).
+    """
+    if U is None:
+        points, W = np.arange(len(V)), V.conj().T
+    elif U.shape[1]:
+        points = np.sort(RULES[rule](U))
+        W = np.linalg.solve(U[points].T, (V.conj().T @ U).T).T
+    else:
+        points, W = np.zeros(0, np.intp), np.zeros((V.shape[1], 0))
+    return Sampled(points, W) if pattern is None else with_differences(points, W, Differences.of(pattern[points]), V)
 
 
-def located(points: np.ndarray, W: np.ndarray, V: np.ndarray, pattern: Any) -> Sampled:
-    """The same for given points."""
-    if pattern is None:
-        return Sampled(points, W)
-    return shaped(points, W, Differences.of(pattern[points]), V)
-
-
-def shaped(points: np.ndarray, W: np.ndarray, by: Differences, V: np.ndarray) -> Sampled:
+def with_differences(points: np.ndarray, W: np.ndarray, by: Differences, V: np.ndarray) -> Sampled:
+    """The same with the rows of V laid out as products with the derivative need them: a block of equal width for each point."""
     rank = np.arange(len(by.rows)) - np.searchsorted(by.rows, by.rows)
     width = int(rank.max(initial=-1)) + 1
     near = np.zeros((len(points), width, V.shape[1]), V.dtype)
@@ -79,10 +81,6 @@ class Reduced:
     def size(self) -> int:
         return int(self.V.shape[1])
 
-    @property
-    def points(self) -> int:
-        return 0 if self.f_by is None else len(self.f_by.points)
-
     def started(self, mus: np.ndarray) -> np.ndarray:
         """a(t0) (m, N), the projections of u0 in the product X: n N operations each where u0 depends on mu."""
         if self.stated.start.constant:
@@ -97,6 +95,7 @@ class Reduced:
         return np.concatenate(parts)
 
     def part(self, mus: np.ndarray) -> np.ndarray:
+        """`solve` for as many parameters as fit the cache together."""
         stated, a = self.stated, self.started(mus)
         system = ReducedSystem(self, mus, np.tensordot(stated.weights(mus), self.A, axes=1))
         dtype = np.result_type(a, system.A, self.M, self.b)
@@ -189,16 +188,12 @@ class ReducedSystem:
 def projected(
     problem: Problem, V: np.ndarray, U: np.ndarray | None, B: np.ndarray | None, *, rule: str, dual: np.ndarray, output: Any
 ) -> Reduced:  # fmt: skip
-    """The problem on the span of V (n, N), with bases U of f and B of b; U None: all entries of f are evaluated."""
+    """The problem on the span of V (n, N), with bases U of f and B of b; None: all their entries are evaluated."""
     adjoint, stated = V.conj().T, problem.stated
     M = adjoint @ (V if problem.mass is None else problem.mass @ V)
     A = np.stack([adjoint @ (problem.terms[q] @ V) for q in range(len(problem.terms))])
-    f_by = b_by = None
-    if stated.f is not None:
-        whole = U is None
-        f_by = located(np.arange(problem.n), adjoint, V, problem.pattern) if whole else sampled(V, U, rule, problem.pattern)  # type: ignore[arg-type]
-    if stated.b is not None:
-        b_by = located(np.arange(problem.n), adjoint, V, None) if B is None else sampled(V, B, rule)
+    f_by = None if stated.f is None else sampled(V, U, rule, problem.pattern)
+    b_by = None if stated.b is None else sampled(V, B, rule)
     L = None if output is None else output @ V
     return Reduced(stated, M, A, problem.b_vectors.T @ V.conj(), f_by, b_by, L, V, dual)
 

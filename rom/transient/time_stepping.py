@@ -20,7 +20,11 @@ LIMIT = 25  # Newton steps in one time step
 
 
 class NewtonError(ArithmeticError):
-    """A time step whose equation was not solved. `step`, `time`, `residual` (relative), `which`: the number of the parameter."""
+    """A time step whose equation was not solved.
+
+    step, time : of the step's end;  residual : relative to its terms, NaN if a linear system was not solved
+    which : the number of the parameter among those of the call
+    """
 
     def __init__(self, said: str, step: int, time: float, residual: float, which: int) -> None:
         super().__init__(said)
@@ -83,6 +87,7 @@ SCHEMES = {
 
 
 def scheme_named(name: Any) -> Scheme:
+    """One of SCHEMES; ValueError with their names for another."""
     if not isinstance(name, str) or name not in SCHEMES:
         raise ValueError(f"method must be one of {', '.join(SCHEMES)}; got {name!r}")
     return SCHEMES[name]
@@ -109,17 +114,17 @@ class Derivative:
 
     key: tuple[float, float] | None = None
     solve: Callable[[np.ndarray], np.ndarray] | None = None
-    made: int = 0
 
-    def of(self, system: System, key: tuple[float, float], u: np.ndarray | None, anew: bool) -> Any:
+    def at(self, system: System, key: tuple[float, float], u: np.ndarray | None, anew: bool) -> Any:
+        """The one that is kept, if it is for the same key = (c, theta) and not wanted anew; else that at u."""
         if self.solve is None or self.key != key or anew:
-            self.key, self.solve, self.made = key, system.factor(*key, u), self.made + 1
+            self.key, self.solve = key, system.factor(*key, u)
         return self.solve
 
 
 def march(
     system: System, scheme: Scheme, times: np.ndarray, u: np.ndarray, *, tol: float, keep: Callable[[int, np.ndarray], None]
-) -> Derivative:  # fmt: skip
+) -> None:  # fmt: skip
     """The states at all times, from u at times[0]; keep(k, u_k) is called with each, also with the first.
 
     A step is solved when ||residual|| <= tol times the sum of the sizes of its terms, or when it is below the rounding of
@@ -138,7 +143,6 @@ def march(
         step = Step(system, now, k, float(times[k]), now.a[0] / dt, known, tol)
         before, u = u, step.solved(u if k == 1 else 2 * u - before, derivative)
         keep(k, u)
-    return derivative
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,7 @@ class Step:
                     return u
                 slow = last is not None and not self.linear and bool(((size > SLOW * last) & (size > enough)).any())
                 try:
-                    u = u - derivative.of(self.system, key, None if self.linear else u, slow)(r)
+                    u = u - derivative.at(self.system, key, None if self.linear else u, slow)(r)
                 except (np.linalg.LinAlgError, SolveError) as error:
                     raise self.unsolved(error) from error
                 last = size

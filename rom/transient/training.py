@@ -33,7 +33,6 @@ class Compressed:
     tol: float
     held: np.ndarray | None = None
     waiting: list[np.ndarray] = field(default_factory=list)
-    square: float = 0.0
 
     def add(self, column: np.ndarray) -> None:
         self.waiting.append(column.copy())
@@ -53,14 +52,13 @@ class Compressed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spectrum:
-    """Singular vectors (n, r) of everything seen, all values, and the root of the squares that were dropped on the way."""
+    """Singular vectors (n, r) and values (r,) of everything seen."""
 
     vectors: np.ndarray
     values: np.ndarray
-    dropped: float
 
     def size(self, tol: float | None, most: int | None) -> int:
-        """The fewest that leave tol of the whole, at most `most`."""
+        """The fewest vectors that leave tol of the whole (root of the sum of squares), at most `most`; 0 if all was zero."""
         if not len(self.values) or not self.values[0] > 0:
             return 0
         return kept(self.values, len(self.vectors) * EPS, tol, most)
@@ -113,16 +111,16 @@ def gathered(
 
 def spectrum(svd: IncrementalSVD, n: int) -> Spectrum:
     if not svd.shape[0]:
-        return Spectrum(np.zeros((n, 0)), np.zeros(0), 0.0)
-    return Spectrum(svd.basis, svd.singular_values, svd.error)
+        return Spectrum(np.zeros((n, 0)), np.zeros(0))
+    return Spectrum(svd.basis, svd.singular_values)
 
 
 def identity(problem: Problem, train: np.ndarray, product: Any, tols: dict[str, float]) -> dict[str, Any]:
     """From what the trajectories are computed: matrices and parameters, and what the functions return at some points."""
     stated, everything, mus = problem.stated, np.arange(problem.n), train[:3]
     parts: list[Any] = [stated.times, train, problem.b_vectors, stated.weights(mus), problem.terms.values]
-    for pattern in (problem.terms.pattern, problem.mass if problem.mass is None else (*csr(problem.mass),)):
-        parts += [] if pattern is None else [*pattern]
+    parts += [] if problem.terms.pattern is None else [*problem.terms.pattern]
+    parts += [] if problem.mass is None else [problem.mass.data, problem.mass.indices, problem.mass.indptr]
     for mu in mus:
         u = stated.start(mu)
         parts += [u, stated.b_weights(mu[None], float(stated.times[-1]))]
@@ -136,7 +134,3 @@ def identity(problem: Problem, train: np.ndarray, product: Any, tols: dict[str, 
         "what": "trajectories of a TransientModel", "parameters": stated.parameters.record(), "method": stated.scheme.name,
         "tol": stated.tol, "compression": dict(tols), "data": fingerprint(*parts),
     }  # fmt: skip
-
-
-def csr(A: Any) -> tuple[Any, Any, Any]:
-    return A.data, A.indices, A.indptr

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from petrov.rom import Parameters
-from petrov.rom.files.model_file import ModelFileError
-from petrov.rom.transient.model import TransientModel
+from petrov.rom import ModelFileError, Parameters, ReducedModel, TransientModel, load
+from petrov.rom.files import model_file
 from petrov.rom.transient.stencils import Differences, stencil
 from petrov.rom.transient.time_stepping import SCHEMES, NewtonError
 
@@ -120,7 +120,7 @@ def test_deim_of_full_size_is_galerkin(method):
 def test_burgers_to_a_thousandth_with_thirty_modes(front):
     held_out = front.parameters.random(4, seed=9)
     found = front.predict(held_out, estimate=True)
-    assert found.kind == "estimate" and found.bound is None and front.reduced.stated.f.many
+    assert found.kind == "estimate" and found.bound is None and front.online.reduced.stated.f.many
     for i, mu in enumerate(held_out):
         check = front.verify(mu)
         assert check.relative <= 1e-3 and check.relative <= 4 * check.relative_projection
@@ -148,7 +148,7 @@ def test_a_function_for_one_parameter_at_a_time_gives_the_same(front):
         return (right**2 - left**2) / (4 / (n + 1))
 
     model = burgers(nonlinear=flux, t=(0, 0.05)).fit(3)
-    assert not model.reduced.stated.f.many and "one parameter at a time" in repr(model)
+    assert not model.online.reduced.stated.f.many and "one parameter at a time" in repr(model)
     mus = model.parameters.random(3, seed=2)
     assert np.allclose(model.predict(mus).coefficients, burgers(t=(0, 0.05)).fit(3).predict(mus).coefficients, atol=1e-9)
 
@@ -156,7 +156,7 @@ def test_a_function_for_one_parameter_at_a_time_gives_the_same(front):
 def test_a_function_that_mixes_parameters_is_called_for_each():
     model = burgers(40, t=(0, 0.05), nonlinear=lambda u, mu, i: np.mean(mu["a"]) * u[..., i] ** 3).fit(3)
     mus = model.parameters.random(3, seed=2)
-    assert not model.reduced.stated.f.many
+    assert not model.online.reduced.stated.f.many
     found = model.predict(mus).coefficients
     assert np.allclose(found[1], model.predict(mus[1]).coefficients[0], atol=1e-8)
 
@@ -177,7 +177,7 @@ def test_online_evaluations_are_few(front):
 
 def test_moving_source_is_as_good_as_its_modes():
     model = heat().fit(heat().parameters.grid(5))
-    left = np.sqrt((model.singular_values["states"][model.reduced.size :] ** 2).sum())
+    left = np.sqrt((model.singular_values["states"][model.online.reduced.size :] ** 2).sum())
     at_training = model.verify([0.325, 0.4])
     assert left <= 1e-5 * np.linalg.norm(model.singular_values["states"])
     for mu in model.parameters.random(3, seed=4):
@@ -263,7 +263,7 @@ def test_jacobian_and_stencil_of_the_user():
 
 
 def test_saved_and_loaded(front, tmp_path):
-    file, given = tmp_path / "front.rom", front.reduced.stated
+    file, given = tmp_path / "front.rom", front.online.reduced.stated
     front.save(file)
     functions = {"nonlinear": given.f.function, "u0": given.start.value}
     again, mus = TransientModel.load(file, functions), front.parameters.random(3, seed=1)
@@ -281,13 +281,42 @@ def test_saved_and_loaded(front, tmp_path):
         TransientModel.load(file, functions)
 
 
+def test_load_tells_the_kinds_of_models_apart(tmp_path):
+    """rom.load gives a transient model for its file, and refuses what belongs to the other kind."""
+    model = TransientModel(None, [("k", laplacian(30))], parameters=Parameters(k=(0.1, 1.0)), rhs=lambda mu, t, i: mu["k"] + t * i,
+                           t=(0, 1), dt=0.1, basis=3).fit(4)  # fmt: skip
+    file, rhs = tmp_path / "heat.rom", model.online.reduced.stated.b.function
+    model.save(file)
+    again, mus = load(file, functions={"rhs": rhs}), model.parameters.random(3, seed=1)
+    assert isinstance(again, TransientModel) and repr(again) == repr(model)
+    assert np.array_equal(again.predict(mus).coefficients, model.predict(mus).coefficients)
+    again.save(tmp_path / "copy.rom")
+    assert (tmp_path / "copy.rom").read_bytes() == file.read_bytes()
+    for wrong in ("assemble", "operator", "stability", "mmap"):
+        with pytest.raises(ValueError, match=f"holds a transient model, .* no {wrong}="):
+            load(file, functions={"rhs": rhs}, **{wrong: True})
+    steady = ReducedModel(lambda mu: (np.diag([1.0, 2.0]) + mu["k"] * np.eye(2), np.ones(2)), Parameters(k=(0.0, 1.0)), operator=["1", "k"])
+    steady.fit(5).save(tmp_path / "steady.rom")
+    with pytest.raises(ValueError, match="functions= belongs to transient models"):
+        load(tmp_path / "steady.rom", functions={})
+
+
+def test_a_sound_file_that_is_no_transient_model(tmp_path):
+    model_file.write(tmp_path / "other.rom", "transient model", {"parameters": {"k": [0, 1, "linear"]}}, {})
+    with pytest.raises(ModelFileError, match="not a transient model of this petrov: KeyError"):
+        load(tmp_path / "other.rom")
+    model_file.write(tmp_path / "step.rom", "checkpoint step", {}, {})
+    with pytest.raises(ModelFileError, match="holds a 'checkpoint step' where a 'reduced model' was expected"):
+        load(tmp_path / "step.rom")
+
+
 def test_saved_bound_and_source(tmp_path):
     A, n = laplacian(30), 30
     bounded = TransientModel(None, [(lambda mu: mu["k"], A)], parameters=Parameters(k=(0.1, 1.0)), rhs=[("t", np.ones(n))], t=(0, 1),
                              dt=0.1, basis=3, stability=lambda mu: mu["k"], energy=A).fit(4)  # fmt: skip
     source = heat(n=40).fit(4)
     for model, functions in (
-        (bounded, {"theta 0": lambda mu: mu["k"], "stability": lambda mu: mu["k"]}), (source, {"rhs": source.reduced.stated.b.function})
+        (bounded, {"theta 0": lambda mu: mu["k"], "stability": lambda mu: mu["k"]}), (source, {"rhs": source.online.reduced.stated.b.function})
     ):  # fmt: skip
         model.save(tmp_path / "a.rom")
         again, mus = TransientModel.load(tmp_path / "a.rom", functions), model.parameters.random(3, seed=1)
@@ -339,12 +368,10 @@ def test_a_step_that_cannot_be_solved_says_where():
 
 
 def test_a_step_online_that_cannot_be_solved_says_for_which_parameter(front):
-    from dataclasses import replace
-
-    given = front.reduced.stated
+    given = front.online.reduced.stated
     bad = replace(given.f, function=lambda u, mu, i: given.f.function(u, mu, i) / (mu["a"] > 1.0), many=False)
     model = burgers()
-    model.reduced = replace(front.reduced, stated=replace(given, f=bad), spare={})
+    model.online = replace(front.online, reduced=replace(front.online.reduced, stated=replace(given, f=bad), spare={}))
     with pytest.raises(NewtonError, match=r"step 1 to t = 0.01 at nu = 0.02, a = 0.75"), np.errstate(divide="ignore", invalid="ignore"):
         model.predict([[0.02, 1.2], [0.02, 0.75]])
 
@@ -399,3 +426,5 @@ def test_refused_later():
         model.fit(2)
     with pytest.raises(ValueError, match="outside the box"):
         model.solve([2.0])
+    with pytest.raises(ValueError, match="solve takes one parameter; got 2"):
+        model.solve([[0.2], [0.3]])

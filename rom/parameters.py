@@ -97,7 +97,7 @@ class Parameters:
             return np.stack(np.broadcast_arrays(*(np.atleast_1d(np.asarray(mus[name], float)) for name in self.names)), axis=1)
         if isinstance(mus, list | tuple) and mus and all(isinstance(mu, Mapping) for mu in mus):
             return np.concatenate([self.rows(mu) for mu in mus])
-        return np.asarray(mus, dtype=np.float64)
+        return np.array(mus, dtype=np.float64)  # a copy: what is kept must not change with the array of the caller
 
     def mapping(self, mu: Any) -> dict[str, float]:
         """One point as name -> value."""

@@ -139,7 +139,7 @@ def matrix(A: Any) -> Any:
         csr.sum_duplicates()
         return finite(csr, csr.data, "A")
     if arrays.namespace(A) is not None:
-        return finite(real_or_complex(A, "A"), arrays.to_numpy(A), "A")
+        return real_or_complex(A, "A")
     if not hasattr(type(A), "__matmul__") or not hasattr(A, "dtype"):
         raise TypeError(f"A must have shape, dtype and @; got {type(A).__name__}")
     return A
@@ -158,7 +158,7 @@ def real_or_complex(x: Any, name: str) -> np.ndarray:
     """x on the host in double precision, finite."""
     if arrays.sparse(x):
         x = x.toarray()
-    values = arrays.to_numpy(x) if arrays.namespace(x) is not None else np.asarray(x)
+    values = np.asarray(arrays.to_numpy(x) if arrays.namespace(x) is not None else x)  # np.matrix would go on being one
     if values.dtype.kind not in "biufc":
         raise TypeError(f"{name} must hold numbers; got dtype {values.dtype}")
     return finite(values.astype(working(values.dtype)), values, name)

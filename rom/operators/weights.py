@@ -10,6 +10,9 @@ import numpy as np
 
 from ..empirical_interpolation import Interpolation
 from ..parameters import Parameters
+from .expressions import Expression
+
+SAME = 1e-9  # of the largest value: functions of arrays round otherwise than those of numbers
 
 
 class Weights(Protocol):
@@ -49,6 +52,8 @@ class Thetas:
             value = np.asarray(theta(columns))
             if value.shape not in ((), (m,)):
                 raise ValueError(f"it returned shape {value.shape}")
+            if m > 1 and not agrees(value, theta, columns):
+                raise ValueError("single values give something else")
         except (TypeError, ValueError) as error:  # written for one point at a time
             value = self.by_points(q, theta, columns, m, error)
         if value.dtype.kind not in "biufc":
@@ -62,6 +67,21 @@ class Thetas:
         except (TypeError, ValueError):
             wanted = f"called with name -> array ({m},) it must return ({m},) or a scalar"
             raise ValueError(f"theta {q} failed on arrays and on single values: {wanted} ({error})") from error
+
+
+def agrees(value: np.ndarray, theta: Callable[[Any], Any], columns: dict[str, np.ndarray]) -> bool:
+    """Whether a function gives for the first and the last point alone what it gave among all: np.max([mu["k"], 1]) does not."""
+    if isinstance(theta, Expression) or not np.isfinite(value).all():
+        return True
+    everywhere = np.broadcast_to(value, len(next(iter(columns.values()))))
+    for i in (0, -1):
+        try:
+            alone = np.asarray(theta({name: float(values[i]) for name, values in columns.items()}))
+        except (TypeError, ValueError, AttributeError, IndexError):
+            continue  # it was written for arrays
+        if alone.size != 1 or not abs(alone.reshape(()) - everywhere[i]) <= SAME * np.abs(everywhere).max():
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -210,5 +210,5 @@ def output_norms(reduced: Reduced, weights: Any) -> Any:
     xp = arrays.namespace(reduced.A)
     assert xp is not None
     S, l = reduced.L.shape[:2]
-    parts = xp.reshape(reduced.RL, (-1, S, l))
+    parts, weights = xp.reshape(reduced.RL, (-1, S, l)), xp.conj(weights)  # L(mu)^H = sum_s conj(weights_s) L_s^H
     return xp.stack([norms(parts[:, :, i] @ weights, xp) for i in range(l)])

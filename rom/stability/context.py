@@ -10,6 +10,7 @@ import numpy as np
 
 from ...solvers.direct.cholesky import Cholesky
 from ..operators.terms import Terms, terms
+from ..operators.weights import Thetas
 from ..parameters import Parameters
 from .eigenvalues import confirmed, hermitian_part, semidefinite, skew_part, smallest_eigenvalue
 
@@ -143,10 +144,15 @@ class User:
     def restore(self, arrays: dict[str, np.ndarray], context: Context) -> Prepared:
         def evaluate(mus: np.ndarray) -> np.ndarray:
             given = self.function
-            alpha = np.asarray(given(context.parameters.columns(mus)) if callable(given) else float(given))
-            if alpha.shape not in ((), (len(mus),)):
-                raise ValueError(f"alpha(mu) must be a number or {len(mus)} of them; got shape {alpha.shape}")
-            return np.broadcast_to(alpha, len(mus))
+            if not callable(given):
+                return np.full(len(mus), float(given))
+            try:
+                alpha = Thetas((given,), context.parameters)(mus)[:, 0]
+            except ValueError as error:
+                raise ValueError(f"alpha(mu) must be a number or {len(mus)} of them, real and finite: {error}") from error
+            if np.iscomplexobj(alpha):
+                raise ValueError(f"alpha(mu) must be real; got {alpha.dtype}")
+            return alpha
 
         return Prepared(self.name, context.exact, True, arrays, evaluate)
 

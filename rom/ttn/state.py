@@ -1,0 +1,284 @@
+"""Tree tensor networks: a tensor held as one small core a node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from ...solvers import arrays
+from .tensors import adjoint, along, eye, matrix, namespace, norm
+from .tree import Tree
+
+MOST_ENTRIES = 2**28  # of a dense tensor: 2 GiB of float64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TTN:
+    """A tensor of the shape `tree.sizes` in tree tensor network form: `cores[t]` for every node t, in post-order.
+
+    The axes of a core are the children in order, the leg if there is one, the parent last; the length of that last axis is the
+    rank of the edge, 1 at the root. Cores are arrays of any one library; their type is kept, real stays real. Immutable: methods
+    return new states, which share the cores that did not change. ValueError if a shape does not fit.
+
+    >>> import numpy as np
+    >>> tree = Tree.balanced([2, 3, 2, 2])
+    >>> Y = TTN.product(tree, [np.ones(2), np.arange(3.0), np.ones(2), np.ones(2)], rank=2)
+    >>> Y.ranks, Y.to_dense()[0, :, 1, 1], round(Y.norm() ** 2)
+    ((2, 2, 2, 2, 2, 2), array([0., 1., 2.]), 40)
+    """
+
+    tree: Tree
+    cores: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cores", tuple(self.cores))
+        if len(self.cores) != len(self.tree.parent):
+            raise ValueError(f"a tree of {len(self.tree.parent)} nodes needs as many cores; got {len(self.cores)}")
+        ranks = [core.shape[-1] for core in self.cores]
+        for node, core in enumerate(self.cores):
+            if tuple(core.shape) != self.tree.core_shape(node, ranks):
+                expected = self.tree.core_shape(node, ranks)
+                raise ValueError(f"core {node} must have the shape {expected}: children, leg, parent; got {tuple(core.shape)}")
+
+    @classmethod
+    def product(cls, tree: Tree, vectors: Sequence[Any], rank: int | Sequence[int] = 1) -> TTN:
+        """The product of one vector (n_l,) a leaf. With a rank > 1, embedded in orthonormal bases that it does not use.
+
+        The further columns of a leaf basis complete the vector by unit vectors, those of inner nodes are products of few of them;
+        they have weight zero, and are the same at every call. Ranks are lowered to what fits (`Tree.feasible`).
+        """
+        if len(vectors) != tree.order:
+            raise ValueError(f"the tree has {tree.order} leaves; got {len(vectors)} vectors")
+        for leaf, vector in enumerate(vectors):
+            if tuple(vector.shape) != (tree.sizes[leaf],):
+                raise ValueError(f"vector {leaf} must have the shape ({tree.sizes[leaf]},); got {tuple(vector.shape)}")
+        xp, dtype = namespace(vectors[0]), working(vectors)
+        vectors = [xp.astype(vector, getattr(xp, dtype)) for vector in vectors]
+        lengths = [norm(vector) for vector in vectors]
+        ranks, cores = tree.feasible(rank), []
+        for node in tree.nodes:
+            shape = tree.core_shape(node, ranks)
+            core = xp.reshape(low_columns(shape, vectors[0]), shape)
+            if tree.leg[node] >= 0:
+                core = along(completed(vectors[tree.leg[node]]), core, len(shape) - 2)
+            cores.append(core if node < tree.root else core * math.prod(lengths))
+        return cls(tree, tuple(cores))
+
+    @classmethod
+    def random(cls, tree: Tree, ranks: int | Sequence[int], seed: int = 20571, dtype: str = "float64") -> TTN:
+        """An orthonormal state of norm 1 with normal random cores in NumPy; ranks are lowered to what fits."""
+        rng, kept = np.random.default_rng(seed), tree.feasible(ranks)
+        cores = []
+        for node in tree.nodes:
+            shape = tree.core_shape(node, kept)
+            core = rng.standard_normal(shape)
+            cores.append((core + 1j * rng.standard_normal(shape) if dtype.startswith("complex") else core).astype(dtype))
+        state = cls(tree, tuple(cores)).orthonormal()
+        return state.scaled(1.0 / norm(state.cores[-1]))
+
+    @classmethod
+    def from_dense(cls, tree: Tree, array: Any, tol: float = 1e-13) -> TTN:
+        """The array (axes in the order of the leaves) with a relative error of at most tol in the 2-norm. Orthonormal.
+
+        Singular value decompositions from the leaves to the root: de Lathauwer, de Moor and Vandewalle, SIAM J. Matrix
+        Anal. Appl. 21 (2000) 1253, node by node as in Grasedyck, SIAM J. Matrix Anal. Appl. 31 (2010) 2029.
+        """
+        from .truncation import leading
+
+        if tuple(array.shape) != tree.sizes:
+            raise ValueError(f"the array must have the shape {tree.sizes} of the leaves; got {tuple(array.shape)}")
+        xp = namespace(array)
+        allowed = tol * norm(array) / math.sqrt(max(len(tree.edges), 1))
+        names = [-1 - leaf for leaf in range(tree.order)]  # of the axes: -1 - leaf, or the node whose parent it is
+        cores: list[Any] = []
+        for node in tree.nodes:
+            own = [*tree.children[node]] + ([-1 - tree.leg[node]] if tree.leg[node] >= 0 else [])
+            rest = [name for name in names if name not in own]
+            array = xp.permute_dims(array, tuple(names.index(name) for name in own + rest))
+            shape = tuple(array.shape)
+            if node == tree.root:
+                cores.append(xp.reshape(array, (*shape, 1)))
+                break
+            unfolded = xp.reshape(array, (math.prod(shape[: len(own)]), -1))
+            U, _, _ = leading(unfolded, allowed)
+            cores.append(xp.reshape(U, (*shape[: len(own)], -1)))
+            array, names = xp.reshape(adjoint(U) @ unfolded, (-1, *shape[len(own) :])), [node, *rest]
+        return cls(tree, tuple(cores))
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The rank of every edge: of node t to its parent."""
+        return tuple(int(core.shape[-1]) for core in self.cores[:-1])
+
+    @property
+    def dtype(self) -> str:
+        return np.result_type(*{arrays.dtype_name(core) for core in self.cores}).name
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(math.prod(core.shape) * np.dtype(arrays.dtype_name(core)).itemsize for core in self.cores)
+
+    def __repr__(self) -> str:
+        ranks = f"ranks {min(self.ranks)} to {max(self.ranks)}" if self.ranks else "one node"
+        return f"{type(self).__name__}: {self.tree.order} leaves, {ranks}, {self.dtype}, {self.nbytes} bytes"
+
+    def to_text(self) -> str:
+        """The tree drawn with its ranks."""
+        return self.tree.to_text(self.ranks)
+
+    def to_dense(self) -> Any:
+        """The whole array, axes in the order of the leaves. ValueError above 2^28 entries."""
+        if math.prod(self.tree.sizes) > MOST_ENTRIES:
+            raise ValueError(f"a dense array of the shape {self.tree.sizes} is too large: contract leaves, or ask for entries")
+        return dense_subtrees(self.tree, self.cores)
+
+    def with_cores(self, cores: Mapping[int, Any]) -> TTN:
+        """The state with these cores in place of its own."""
+        return TTN(self.tree, tuple(cores.get(node, core) for node, core in enumerate(self.cores)))
+
+    def orthonormal(self) -> TTN:
+        """The same tensor; the cores below the root, as matrices (all other axes, parent), have orthonormal columns.
+
+        One QR factorisation a node, from the leaves to the root: the root's core has the norm of the tensor. A rank that is
+        larger than the rest of its core is lowered.
+        """
+        cores = [*self.cores]
+        for node in self.tree.edges:
+            core = cores[node]
+            xp, parent = namespace(core), self.tree.parent[node]
+            Q, R = xp.linalg.qr(matrix(core))
+            cores[node] = xp.reshape(Q, (*core.shape[:-1], -1))
+            cores[parent] = along(R, cores[parent], self.tree.axis(node))
+        return TTN(self.tree, tuple(cores))
+
+    def rounded(self, tol: float = 0.0, max_rank: int | None = None, *, relative: bool = True) -> TTN:
+        """Of smaller ranks: weighted truncation (`truncation.truncated`) with a tail of at most tol an edge.
+
+        tol is of the norm if relative. The error is at most sqrt(number of edges) times that, unless max_rank binds.
+        """
+        from .truncation import truncated
+
+        return truncated(self, tol, max_rank=max_rank, relative=relative)[0]
+
+    def norm(self) -> float:
+        """The 2-norm, by QR factorisations: accurate to rounding also where terms cancel."""
+        return norm(self.orthonormal().cores[-1])
+
+    def scaled(self, factor: complex) -> TTN:
+        return self.with_cores({self.tree.root: self.cores[-1] * factor})
+
+    def cast(self, dtype: str) -> TTN:
+        """In another type, for example "complex128" before a unitary evolution of a real state."""
+        xp = namespace(self.cores[0])
+        return TTN(self.tree, tuple(xp.astype(core, getattr(xp, dtype)) for core in self.cores))
+
+    def __add__(self, other: TTN) -> TTN:
+        from .algebra import added
+
+        return added(self, other)
+
+    def __sub__(self, other: TTN) -> TTN:
+        return self + other.scaled(-1.0)
+
+    def __mul__(self, factor: complex) -> TTN:
+        return self.scaled(factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> TTN:
+        return self.scaled(-1.0)
+
+    def inner(self, other: TTN) -> Any:
+        """<self, other>, conjugate in self; a Python number."""
+        from .algebra import inner
+
+        return inner(self, other)
+
+    def expectation(self, A: Any) -> Any:
+        """<self, A self> of a KronSum or TTNO; divide by norm()^2 where the norm is not 1."""
+        from .environments import expectation
+
+        return expectation(A, self)
+
+    def project(self, leaf: int, M: Any) -> TTN:
+        """The leg of the leaf multiplied by M^T, M (n_l, k): a state with k in place of n_l. Nothing is conjugated."""
+        node = self.tree.node_of[leaf]
+        core = along(M.T, self.cores[node], self.cores[node].ndim - 2)
+        cores = (*self.cores[:node], core, *self.cores[node + 1 :])
+        return TTN(self.tree.resized({leaf: M.shape[1]}), cores)
+
+    def contract(self, vectors: Mapping[int, Any]) -> TTN:
+        """Legs multiplied by one vector (n_l,) each, as in a mean over quadrature nodes: they have the length 1 afterwards."""
+        return reduce(lambda state, leaf: state.project(leaf, vectors[leaf][:, None]), vectors, self)
+
+    def moments(self, vectors: Mapping[int, Any]) -> Any:
+        """`contract`, as a dense array over the leaves that are left, in order; a 0-d array if none is."""
+        kept = tuple(size for leaf, size in enumerate(self.tree.sizes) if leaf not in vectors)
+        state = self.contract(vectors)
+        return namespace(state.cores[0]).reshape(state.to_dense(), kept)
+
+
+def dense_subtrees(tree: Tree, cores: Sequence[Any]) -> Any:
+    """The tensor of the cores, axes in the order of the leaves."""
+    xp = namespace(cores[0])
+    bases: list[Any] = []  # (entries of the subtree, r), and the leaves in the order of those entries
+    orders: list[list[int]] = []
+    for node in tree.nodes:
+        X, order = cores[node], []
+        for axis, child in enumerate(tree.children[node]):
+            X = along(bases[child], X, axis)
+            order += orders[child]
+        orders.append(order + ([tree.leg[node]] if tree.leg[node] >= 0 else []))
+        bases.append(matrix(X))
+    X = xp.reshape(bases[-1], tuple(tree.sizes[leaf] for leaf in orders[-1]))
+    return xp.permute_dims(X, tuple(int(i) for i in np.argsort(orders[-1])))
+
+
+def working(vectors: Sequence[Any]) -> str:
+    """The floating-point type of all: integers become float64."""
+    return arrays.working_dtype(*(arrays.dtype_name(vector) for vector in vectors))
+
+
+def completed(vector: Any) -> Any:
+    """A unitary matrix (n, n) whose first column is the vector divided by its norm (the first unit vector if that is 0)."""
+    xp, n, length = namespace(vector), vector.shape[0], norm(vector)
+    first = vector / length if length > 0 else eye(n, vector)[:, 0]
+    position = int(xp.argmax(xp.abs(first)))
+    others = [i for i in range(n) if i != position]
+    start = xp.concat([first[:, None], columns_of(eye(n, vector), others)], axis=1) if others else first[:, None]
+    Q, R = xp.linalg.qr(start)
+    phases = xp.linalg.diagonal(R)
+    return Q * (phases / xp.abs(phases))  # so that the first column is the vector, and not a multiple
+
+
+def low_columns(shape: tuple[int, ...], like: Any) -> Any:
+    """(all other axes, r) of a core of that shape: columns are unit tensors, those that differ least from (0, ..., 0) first."""
+    indices = sorted(np.ndindex(*shape[:-1]), key=lambda index: (sum(i > 0 for i in index), sum(index)))
+    columns = [int(np.ravel_multi_index(index, shape[:-1])) if index else 0 for index in indices[: shape[-1]]]
+    return columns_of(eye(math.prod(shape[:-1]), like), columns)
+
+
+def columns_of(M: Any, columns: list[int]) -> Any:
+    xp = namespace(M)
+    return xp.take(M, xp.asarray(columns, device=arrays.device(M)), axis=1)
+
+
+def same_tree(a: TTN, b: TTN) -> None:
+    if a.tree != b.tree:
+        raise ValueError("the two states must have the same tree; they have\n" + a.to_text() + "\nand\n" + b.to_text())
+
+
+def unitary_error(state: TTN) -> float:
+    """How far the cores below the root are from orthonormal columns: the largest entry of Q^H Q - I."""
+    worst = 0.0
+    for core in state.cores[:-1]:
+        Q = matrix(core)
+        xp = namespace(Q)
+        worst = max(worst, float(xp.max(xp.abs(adjoint(Q) @ Q - eye(Q.shape[1], Q)))))
+    return worst

@@ -1,0 +1,76 @@
+"""Matrices along one axis of a tensor, in any array library: the only products that trees need."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...solvers import arrays
+
+
+def namespace(x: Any) -> Any:
+    """The array namespace of x; NumPy for what is no array."""
+    return np if type(x) is np.ndarray else arrays.namespace(x) or np
+
+
+def is_complex(x: Any) -> bool:
+    return x.dtype.kind == "c" if type(x) is np.ndarray else arrays.dtype_name(x).startswith("complex")
+
+
+def conjugate(x: Any) -> Any:
+    """The complex conjugate; x itself if it is real."""
+    return namespace(x).conj(x) if is_complex(x) else x
+
+
+def adjoint(M: Any) -> Any:
+    """M^H."""
+    return conjugate(M).T
+
+
+def matrix(core: Any) -> Any:
+    """The core (..., r) as a matrix (all other axes, r): a view."""
+    return namespace(core).reshape(core, (-1, core.shape[-1]))
+
+
+def along(M: Any, X: Any, axis: int) -> Any:
+    """M (m', m) times the given axis, of length m, of X."""
+    xp, shape = namespace(X), tuple(X.shape)
+    if axis == len(shape) - 1:
+        return xp.reshape(xp.reshape(X, (-1, shape[-1])) @ M.T, (*shape[:-1], M.shape[0]))
+    before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    product = M @ xp.reshape(X, (before, shape[axis], after) if before > 1 else (shape[axis], after))
+    return xp.reshape(product, (*shape[:axis], M.shape[0], *shape[axis + 1 :]))
+
+
+def unfolding(X: Any, axis: int) -> Any:
+    """X as a matrix (all other axes in order, the given axis)."""
+    xp = namespace(X)
+    if axis != X.ndim - 1:
+        X = xp.moveaxis(X, axis, -1)
+    return xp.reshape(X, (-1, X.shape[-1]))
+
+
+def eye(n: int, like: Any) -> Any:
+    """The identity matrix of the library, type and device of `like`."""
+    if type(like) is np.ndarray:
+        return np.eye(n, dtype=like.dtype)
+    return namespace(like).eye(n, dtype=like.dtype, device=arrays.device(like))
+
+
+def placed(x: Any, like: Any) -> Any:
+    """The host array x in the library and on the device of `like`, and of its precision: complex if one of them is."""
+    dtype = like.dtype.name if type(like) is np.ndarray else arrays.dtype_name(like)
+    if x.dtype.kind == "c" and not dtype.startswith("complex"):
+        dtype = {"float32": "complex64", "float64": "complex128"}[dtype]
+    x = np.ascontiguousarray(x, dtype=dtype)
+    return x if type(like) is np.ndarray else namespace(like).asarray(x, device=arrays.device(like))
+
+
+def norm(x: Any) -> float:
+    """The 2-norm of all entries, read on the host."""
+    if type(x) is np.ndarray:
+        return float(np.linalg.norm(x.reshape(-1)))
+    xp = namespace(x)
+    return float(xp.linalg.vector_norm(xp.reshape(x, (-1,))))

@@ -139,6 +139,7 @@ class Corrected:
         return self.smooth(r) + self.weight * (self.V @ y)
 
     def smooth(self, r: Any) -> Any:
+        """M r."""
         return r if self.M is None else self.M @ r
 
     def __repr__(self) -> str:

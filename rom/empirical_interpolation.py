@@ -112,9 +112,9 @@ def eim(f: Any, *, tol: float = 1e-12, max_size: int | None = None, first: int |
 
     Notes
     -----
-    Raises ValueError if f is empty, not finite or not two-dimensional, or if its row `first` is zero. Memory: one copy of f in
-    double precision. Cost: d passes over it. Barrault, Maday, Nguyen and Patera, C. R. Math. 339 (2004) 667, with the greedy of
-    Grepl, Maday, Nguyen and Patera, M2AN 41 (2007) 575, section 2.
+    Raises ValueError if f is empty, not finite or not two-dimensional, if its row `first` is zero, or for a negative tol.
+    Memory: one copy of f in double precision. Cost: d passes over it. Barrault, Maday, Nguyen and Patera, C. R. Math. 339 (2004)
+    667, with the greedy of Grepl, Maday, Nguyen and Patera, M2AN 41 (2007) 575, section 2.
 
     Examples
     --------
@@ -130,6 +130,8 @@ def eim(f: Any, *, tol: float = 1e-12, max_size: int | None = None, first: int |
     n_x, n_mu = f.shape
     if first is not None and not 0 <= first < n_x:
         raise ValueError(f"first must be a row of f, from 0 to {n_x - 1}; got {first}")
+    if not tol >= 0 or (max_size is not None and max_size < 0):
+        raise ValueError(f"tol and max_size must be at least 0; got tol={tol} and max_size={max_size}")
     limit = min(n_x, n_mu) if max_size is None else min(max_size, n_x, n_mu)
     dtype = working_dtype(f.dtype.name)
     residual = np.array(f.T, WIDE[dtype], order="C")  # a row per parameter
@@ -186,6 +188,7 @@ def leading(values: np.ndarray) -> int:
 
 
 def largest(residual: np.ndarray, sups: np.ndarray) -> tuple[int, int]:
+    """The column with the largest residual, and the row where it is largest."""
     node = leading(sups)
     return node, leading(abs(residual[node]))
 

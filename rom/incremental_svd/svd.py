@@ -57,7 +57,7 @@ class IncrementalSVD:
     `error` is the Frobenius norm (the one of X) of A - U diag(s) V^H in exact arithmetic if only columns, or only rows, were
     appended by 'exact': what the truncations drop is then orthogonal. It is an estimate otherwise, and `largest_error` adds up.
 
-    Raises ValueError for blocks that do not fit, are empty or not finite.
+    Raises ValueError for blocks that do not fit, are empty or not finite, TypeError for those that hold no numbers.
 
     Examples
     --------
@@ -73,18 +73,9 @@ class IncrementalSVD:
     """
 
     def __init__(
-        self,
-        rank: int,
-        *,
-        tol: float = 0.0,
-        product: Any = None,
-        method: str = "exact",
-        seed: int = 2718,
-        keep_right: bool = True,
-        storage: Any = None,
-        oversampling: int = 10,
-        power: int = 2,
-    ) -> None:
+        self, rank: int, *, tol: float = 0.0, product: Any = None, method: str = "exact", seed: int = 2718,
+        keep_right: bool = True, storage: Any = None, oversampling: int = 10, power: int = 2,
+    ) -> None:  # fmt: skip
         if rank < 1:
             raise ValueError(f"rank, the most singular values to keep, must be at least 1; got {rank}")
         if not 0 <= tol < 1:
@@ -96,9 +87,10 @@ class IncrementalSVD:
         self.rank, self.tol, self.method, self.oversampling, self.power = rank, tol, method, oversampling, power
         self.keep_right, self.storage, self.product, self.seed = keep_right, storage, product, seed
         self.sigma, self.columns = np.zeros(0), 0
-        self.left: GrowingBasis | None = None
-        self.side: GrowingBasis | None = None  # of V
-        self.half: Any = None
+        self.U: GrowingBasis | None = None  # in coordinates in which the product is Euclidean
+        self.V: GrowingBasis | None = None
+        self.factor: Any = None  # of the product, once n is known
+        # Errors of one run of "columns" or "rows" are orthogonal (open); those of runs that ended (closed) may add up.
         self.run, self.total, self.open, self.closed = "", 0.0, 0.0, 0.0
 
     @classmethod
@@ -107,21 +99,21 @@ class IncrementalSVD:
         found = cls(rank, **options)
         for E in blocks:
             found.append_columns(E)
-        if found.left is None:
+        if found.U is None:
             raise ValueError("from_blocks needs at least one block (n, s); got none")
         return found
 
     @property
     def shape(self) -> tuple[int, int]:
         """Of A so far."""
-        return (0 if self.left is None else self.left.rows, self.columns)
+        return (0 if self.U is None else self.U.rows, self.columns)
 
     @property
     def basis(self) -> np.ndarray:
         """U (n, k), U^H X U = I: a copy; with `storage` and no product a read-only view, valid until the next change."""
-        U = self.known().matrix()
+        U = self.known_U().matrix()
         if self.product is not None:
-            return np.asarray(self.half.lift(U)).astype(family(U.dtype, self.half), copy=False)
+            return np.asarray(self.factor.lift(U)).astype(family(U.dtype, self.factor), copy=False)
         U.flags.writeable = False
         return U.copy() if self.storage is None else U
 
@@ -133,8 +125,8 @@ class IncrementalSVD:
     @property
     def right(self) -> np.ndarray:
         """V (m, k) with orthonormal columns: a copy."""
-        self.known()
-        return self.both("right").matrix().copy()
+        self.known_U()
+        return self.known_V("right").matrix().copy()
 
     @property
     def error(self) -> float:
@@ -148,10 +140,10 @@ class IncrementalSVD:
 
     def append_columns(self, E: Any) -> IncrementalSVD:
         """A becomes [A, E], E (n, s) or (n,), dense or SciPy sparse. Returns self."""
-        E = self.lowered(block(E, "E", self.shape[0] if self.left else None))
-        if self.left is None:
+        E = self.lowered(block(E, "E", self.shape[0] if self.U else None))
+        if self.U is None:
             self.start(E.shape[0], 0, E.dtype)
-        self.append(E, self.known(), self.side, "columns")
+        self.append(E, self.known_U(), self.V, "columns")
         return self
 
     def append_rows(self, E: Any) -> IncrementalSVD:
@@ -160,22 +152,22 @@ class IncrementalSVD:
             raise ValueError("append_rows: the product X fits the rows that A has; start anew with a product for all rows")
         if not self.keep_right:
             raise ValueError("append_rows needs V: use keep_right=True")
-        rows = block(E if arrays.sparse(E) else np.atleast_2d(E), "E", None, self.columns if self.left else None)
-        if self.left is None:
+        rows = block(E if arrays.sparse(E) else np.atleast_2d(E), "E", None, self.columns if self.U else None)
+        if self.U is None:
             self.start(0, rows.shape[1], rows.dtype)
         across = rows.conj().T.tocsc() if arrays.sparse(rows) else rows.conj().T
-        self.append(across, self.both("append_rows"), self.known(), "rows")
+        self.append(across, self.known_V("append_rows"), self.known_U(), "rows")
         return self
 
     def update(self, D: Any, E: Any) -> IncrementalSVD:
         """A becomes A + D E^H, D (n, c) and E (m, c), dense or sparse; exactly, whatever `method`. Returns self."""
-        D = self.lowered(block(D, "D", self.shape[0] if self.left else None))
-        E = block(E, "E", self.columns if self.left else None)
+        D = self.lowered(block(D, "D", self.shape[0] if self.U else None))
+        E = block(E, "E", self.columns if self.U else None)
         if D.shape[1] != E.shape[1]:
             raise ValueError(f"D and E of A + D E^H must have as many columns; got {D.shape[1]} and {E.shape[1]}")
-        if self.left is None:
+        if self.U is None:
             self.start(D.shape[0], E.shape[0], np.result_type(D.dtype, E.dtype))
-        left, right = self.known(), self.both("update")
+        left, right = self.known_U(), self.known_V("update")
         y, z = extended(left, right, D), extended(right, left, E)
         Q, R = np.linalg.qr(np.hstack([left.K, y]))
         P, T = np.linalg.qr(np.hstack([right.K, z]))
@@ -212,14 +204,14 @@ class IncrementalSVD:
     def truncated(self, M: np.ndarray, what: str, lost: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """(F, G) of the leading singular triplets F diag(s) G^H of M, whose s becomes ours; the rest is counted as error."""
         F, sigma, G = np.linalg.svd(M, full_matrices=False)
-        floor = max(self.tol, max(M.shape) * self.known().eps) * sigma.max(initial=0.0)
+        floor = max(self.tol, max(M.shape) * self.known_U().eps) * sigma.max(initial=0.0)
         k = min(self.rank, int(np.count_nonzero(sigma > floor)))
         self.sigma = sigma[:k]
         self.count(what, math.hypot(*sigma[k:], lost), lost > 0)
         return F[:, :k], G[:k].conj().T
 
     def count(self, what: str, dropped: float, oblique: bool) -> None:
-        """Errors of one run of columns, or of rows, are orthogonal to each other; others may add up."""
+        """Add the norm of what was dropped; `oblique`: it need not be orthogonal to anything."""
         self.total = math.hypot(self.total, dropped)
         if what == self.run and what != "update" and not oblique:
             self.open = math.hypot(self.open, dropped)
@@ -227,35 +219,38 @@ class IncrementalSVD:
             self.closed, self.open, self.run = self.closed + self.open, dropped, "" if oblique else what
 
     def start(self, n: int, m: int, dtype: Any) -> None:
-        self.left = GrowingBasis(n, dtype, self.rank, self.storage)
-        self.side = GrowingBasis(m, dtype, self.rank) if self.keep_right else None
+        """The zero matrix (n, m)."""
+        self.U = GrowingBasis(n, dtype, self.rank, self.storage)
+        self.V = GrowingBasis(m, dtype, self.rank) if self.keep_right else None
         self.columns = m
 
-    def known(self) -> GrowingBasis:
-        if self.left is None:
+    def known_U(self) -> GrowingBasis:
+        """U, or an error before the first block."""
+        if self.U is None:
             raise ValueError("nothing has been appended yet: append_columns(E) first")
-        return self.left
+        return self.U
 
-    def both(self, what: str) -> GrowingBasis:
-        if self.side is None:
+    def known_V(self, what: str) -> GrowingBasis:
+        """V, which `what` needs."""
+        if self.V is None:
             raise ValueError(f"{what} needs V: use keep_right=True")
-        return self.side
+        return self.V
 
     def lowered(self, E: Any) -> Any:
         """Columns in coordinates in which the product is the Euclidean one."""
         if self.product is None:
             return E
-        if self.half is None:
-            self.half = half_product(self.product, E.shape[0])
-        lower = self.half.lower(E.toarray() if arrays.sparse(E) else E)
-        return lower.astype(family(E.dtype, self.half), copy=False)
+        if self.factor is None:
+            self.factor = half_product(self.product, E.shape[0])
+        lower = self.factor.lower(E.toarray() if arrays.sparse(E) else E)
+        return lower.astype(family(E.dtype, self.factor), copy=False)
 
     def state(self) -> dict[str, np.ndarray]:
         """All that `from_state` needs to go on, as plain arrays (of numbers and short strings) to be saved as you like.
 
         "basis" is U in Euclidean coordinates (L^H U with a product): a view, to be saved before the next change.
         """
-        left = self.known()
+        left = self.known_U()
         state = {
             "basis": left.matrix(),
             "singular_values": self.sigma.copy(),
@@ -265,7 +260,7 @@ class IncrementalSVD:
             "tol": np.array(self.tol),
             "sizes": np.array([self.rank, self.columns, self.oversampling, self.power, self.seed, self.product is not None]),
         }
-        return state if self.side is None else {**state, "right": self.side.matrix()}
+        return state if self.V is None else {**state, "right": self.V.matrix()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any], *, product: Any = None, storage: Any = None) -> IncrementalSVD:
@@ -278,10 +273,10 @@ class IncrementalSVD:
         found.tol = float(state["tol"])
         U, found.sigma, found.run = np.asarray(state["basis"]), np.array(state["singular_values"]), str(state["run"])
         found.start(U.shape[0], columns, U.dtype)
-        found.known().load(U)
-        if found.side is not None:
-            found.side.load(np.asarray(state["right"]))
-        found.half = half_product(product, U.shape[0])
+        found.known_U().load(U)
+        if found.V is not None:
+            found.V.load(np.asarray(state["right"]))
+        found.factor = half_product(product, U.shape[0])
         found.total, found.open, found.closed = (float(value) for value in state["error"])
         return found
 

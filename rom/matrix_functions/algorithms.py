@@ -11,6 +11,7 @@ import numpy as np
 
 from ...solvers import arrays
 from ...solvers.direct.sparse import factorize
+from ..operators.terms import deviation
 from .thetas import Series, ThetaInterpolation
 
 TERMS = 150  # of a series that are summed before its remainder is
@@ -18,11 +19,13 @@ SYMMETRIC = 1e-12  # max |A - A^H| / max |A|
 
 
 def dense(A: Any) -> np.ndarray:
+    """A as an array."""
     return A.toarray() if arrays.sparse(A) else np.asarray(A)
 
 
 def hermitian(A: np.ndarray) -> bool:
-    return bool(abs(A - A.conj().T).max(initial=0.0) <= SYMMETRIC * abs(A).max(initial=0.0))
+    """Whether a dense A is Hermitian to rounding."""
+    return bool(deviation(A) <= SYMMETRIC * abs(A).max(initial=0.0))
 
 
 def inverse(A: Any) -> Any:
@@ -80,6 +83,7 @@ def sign(A: Any) -> np.ndarray:
 
 
 def exp(A: Any) -> np.ndarray:
+    """The matrix exponential, by scaling and squaring."""
     from scipy.linalg import expm
 
     return expm(dense(A))
@@ -152,6 +156,7 @@ class Iteration:
 
 
 def name_of(algorithm: Any) -> str:
+    """What messages call an algorithm."""
     if isinstance(algorithm, str):
         return algorithm
     return str(getattr(algorithm, "name", getattr(algorithm, "__name__", type(algorithm).__name__)))

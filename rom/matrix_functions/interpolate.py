@@ -9,7 +9,7 @@ import numpy as np
 
 from ...solvers import arrays
 from ..parameters import Parameters
-from .algorithms import ALGORITHMS, name_of, series_of
+from .algorithms import ALGORITHMS, dense, name_of, series_of
 from .interpolated import MatrixFunction
 from .thetas import ThetaInterpolation, evaluated, interpolate_thetas
 
@@ -101,10 +101,8 @@ def checked_matrices(family: Any, count: int) -> list[Any]:
     matrices = list(family)
     if len(matrices) != count or not matrices:
         raise ValueError(f"there must be a theta for each matrix; got {len(matrices)} matrices and {count} thetas")
-    if all(arrays.sparse(A) for A in matrices):
-        matrices = [A.tocsr() for A in matrices]
-    else:
-        matrices = [np.asarray(A.toarray() if arrays.sparse(A) else A) for A in matrices]
+    sparse = all(arrays.sparse(A) for A in matrices)
+    matrices = [A.tocsr() if sparse else dense(A) for A in matrices]
     shapes = {tuple(A.shape) for A in matrices}
     shape = next(iter(shapes))
     if len(shapes) != 1 or len(shape) != 2 or shape[0] != shape[1]:

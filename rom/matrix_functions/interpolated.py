@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..operators.terms import deviation
 from ..parameters import Parameters
 from .thetas import Series, ThetaInterpolation
 
@@ -55,6 +56,7 @@ class MatrixFunction:
 
     @property
     def scalar(self) -> bool:
+        """Whether f gives numbers."""
         return isinstance(self.values, np.ndarray) and self.values.ndim == 1
 
     def coefficients(self, mus: Any, *, extrapolate: bool = False) -> np.ndarray:
@@ -132,6 +134,7 @@ class MatrixFunction:
         return np.linalg.norm(parts, axis=1) / np.sqrt(columns)
 
     def refuse_scalar(self, what: str) -> None:
+        """TypeError if f gives numbers, which cannot be applied to a vector."""
         if self.scalar:
             raise TypeError(f"{what} needs matrices, and {self.name} gives numbers; use evaluate")
 
@@ -199,7 +202,7 @@ def common(dtype: np.dtype, beta: np.ndarray) -> np.dtype:
 
 def definite(X: np.ndarray) -> bool:
     """Whether X is Hermitian to rounding and its Hermitian part has a Cholesky factorisation."""
-    if abs(X - X.conj().T).max(initial=0.0) > max(SYMMETRIC, 100 * float(np.finfo(X.dtype).eps)) * abs(X).max(initial=0.0):
+    if deviation(X) > max(SYMMETRIC, 100 * float(np.finfo(X.dtype).eps)) * abs(X).max(initial=0.0):
         return False
     try:
         np.linalg.cholesky((X + X.conj().T) / 2)

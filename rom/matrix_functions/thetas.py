@@ -74,6 +74,7 @@ class ThetaInterpolation:
         return np.concatenate([self.chunk_error(chunk, series) for chunk in chunks])
 
     def chunk_error(self, points: np.ndarray, series: Series) -> np.ndarray:
+        """`series_error` at few points: the monomials that are summed, and the tails of g at the points and at the nodes."""
         s, beta, at_nodes = self.scaled(points), self.coefficients(points), self.scaled(self.nodes)
         k = exponents(len(s), summed_degree(len(s), len(series.terms) - 1))
         majorants = series.terms[k.sum(axis=1)] * multinomials(k) * monomials(series.sizes[:, None], k)[:, 0]
@@ -116,9 +117,9 @@ def interpolate_thetas(
         raise TypeError("thetas must be callables, one for each matrix: theta(mu) with mu a mapping from name to values")
     if int(degree) != degree or degree < 1:
         raise ValueError(f"degree must be a whole number from 1 on; got {degree}")
-    parameters, points = training(parameters, train)
+    parameters, points = training_points(parameters, train)
     theta = evaluated(thetas, parameters, points)
-    centre, scale = spread(theta)
+    centre, scale = centre_and_scale(theta)
     s = scaled(theta, centre, scale)
     count = math.comb(len(s) + degree, degree)
     if count * len(points) > MOST_ENTRIES:
@@ -131,7 +132,7 @@ def interpolate_thetas(
     return ThetaInterpolation(parameters, tuple(thetas), centre, scale, k, fit, points[fit.nodes])
 
 
-def training(parameters: Parameters | None, train: Any) -> tuple[Parameters, np.ndarray]:
+def training_points(parameters: Parameters | None, train: Any) -> tuple[Parameters, np.ndarray]:
     """The box and the training points (m, p)."""
     if parameters is None:
         if not isinstance(train, Mapping):
@@ -158,7 +159,7 @@ def evaluated(thetas: Sequence[Callable[[Any], Any]], parameters: Parameters, po
     return np.array(rows) * 1.0
 
 
-def spread(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def centre_and_scale(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The middle of each theta (Q, m) and how far it goes from there, 0 for a constant."""
 
     def middle(values: np.ndarray) -> np.ndarray:
@@ -170,6 +171,7 @@ def spread(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scaled(theta: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """s (v, m) of theta (Q, m), without the constants."""
     varying = scale > 0
     return (theta[varying] - centre[varying, None]) / scale[varying, None]
 

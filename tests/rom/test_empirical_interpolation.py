@@ -108,6 +108,8 @@ def test_points_of_a_basis(select, dtype):
         (lambda: eim(np.zeros((0, 3))), "rows and columns"),
         (lambda: eim(np.ones(3)), "rows and columns"),
         (lambda: eim(np.eye(3), first=3), "from 0 to 2"),
+        (lambda: eim(np.eye(3), tol=np.nan), "at least 0; got tol=nan"),
+        (lambda: eim(np.eye(3), max_size=-1), "at least 0; .*max_size=-1"),
         (lambda: eim(np.diag([0.0, 1.0]), first=0), "is zero"),
         (lambda: eim(np.eye(3)).coefficients(np.ones(2)), "shape"),
         (lambda: eim(np.eye(3)).coefficients(np.full(3, np.inf)), "finite"),

@@ -294,7 +294,7 @@ def test_dependent_columns_and_tol_leave_few_values():
     for E in np.split(A, 10, axis=1):
         svd.append_columns(E)
     assert len(svd.singular_values) == 3
-    assert svd.left.width == 3  # directions of rounding have not joined
+    assert svd.U.width == 3  # directions of rounding have not joined
     assert len(IncrementalSVD(20, tol=1e-4).append_columns(A).singular_values) == 2
     svd = IncrementalSVD(4).append_columns(np.zeros((6, 3)))
     assert svd.basis.shape == (6, 0)
@@ -361,21 +361,24 @@ def test_inputs_are_not_written_to_and_copies_are_handed_out():
     assert skew(svd.basis) < 1e-13
 
 
-def test_what_rounding_has_bent_is_straightened():
+def bent():
+    """A growing basis whose columns are orthonormal to 1e-12, those columns, and the generator."""
     rng = np.random.default_rng(SEED)
     U = orthonormal(rng, 40, 10) @ (np.eye(10) + 1e-12 * rng.standard_normal((10, 10)))
     basis = GrowingBasis(40, U.dtype, 10)
     basis.load(U)
+    return basis, U, rng
+
+
+def test_what_rounding_has_bent_is_straightened():
+    basis, _, _ = bent()
     assert skew(basis.D[:, :10]) > 1e-13
     assert skew(basis.matrix()) < 1e-14
 
 
 def test_rounding_of_a_bent_basis_is_no_new_direction():
     """The residual of a column in the span is then well above eps, and lies in the span."""
-    rng = np.random.default_rng(SEED)
-    U = orthonormal(rng, 40, 10) @ (np.eye(10) + 1e-12 * rng.standard_normal((10, 10)))
-    basis = GrowingBasis(40, U.dtype, 10)
-    basis.load(U)
+    basis, U, rng = bent()
     assert basis.extend(U @ rng.standard_normal((10, 3))).shape == (10, 3)
 
 

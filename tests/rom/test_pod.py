@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from petrov.rom.pod import pod
+from petrov.solvers.direct.cholesky import cholesky
 
 SEED = 5309
 
@@ -58,8 +59,6 @@ def test_modes_are_orthonormal_and_best_in_the_product(complex_, dense):
 
 
 def test_a_factorisation_serves_as_the_product():
-    from petrov.solvers.direct.cholesky import cholesky
-
     S, _ = decaying(40, 10, 0.3)
     X = spd(40)
     assert np.array_equal(pod(S, product=cholesky(X), size=4).basis, pod(S, product=X, size=4).basis)

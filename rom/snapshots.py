@@ -43,6 +43,10 @@ class BlackBox:
     solver: Solver | None = None
     rtol: float = 1e-12
 
+    def __post_init__(self) -> None:
+        if self.output is not None:
+            self.output = real_or_complex(self.output, "output=")
+
     def __call__(self, mu: np.ndarray) -> System:
         self.calls += 1
         answer = self.assemble(self.parameters.mapping(mu))

@@ -29,7 +29,8 @@ from .recipes import (
 from .terms import Terms, entries, on_pattern, terms, union
 
 CHECKS = 3  # training parameters at which an exact sum is compared with an assembly
-SAME = 1e-10  # relative: where the comparison must come out
+FRESH = 2  # other parameters of the box, which training points on a line or in a corner say nothing about
+SAME = 1e-10  # relative to the largest entry of its row: where the comparison must come out
 KINDS = (EXACT, INTERPOLATED, TRAINED)
 
 
@@ -98,10 +99,8 @@ def split(box: BlackBox, operator: Any, train: np.ndarray, *, seed: int, progres
     assembled = Assemblies(box, progress)
     rng = np.random.default_rng(seed)
     checks = train[rng.choice(len(train), min(CHECKS, len(train)), replace=False)]
-    if isinstance(recipe, MDEIM | Training):
-        few = train[np.unique(np.linspace(0, len(train) - 1, min(recipe.samples, len(train))).round().astype(int))]
-    else:
-        few = checks
+    checks = np.concatenate([checks, box.parameters.random(FRESH, seed=seed)])
+    few = sampled(recipe, train, checks) if isinstance(recipe, MDEIM | Training) else checks
     assembled(few)
     by_A = split_matrix(recipe, assembled, few, train)
     A = Quantity(recombined(by_A, [system.A for system in assembled(by_A.nodes)]), by_A)
@@ -110,6 +109,12 @@ def split(box: BlackBox, operator: Any, train: np.ndarray, *, seed: int, progres
     found = Split(A, b, L)
     compare(found, assembled, checks, box.parameters)
     return found
+
+
+def sampled(recipe: MDEIM | Training, train: np.ndarray, checks: np.ndarray) -> np.ndarray:
+    """`samples` of the training parameters, evenly over their order, and those of the checks that are none of training."""
+    few = train[np.unique(np.linspace(0, len(train) - 1, min(recipe.samples, len(train))).round().astype(int))]
+    return np.concatenate([few, checks[-FRESH:]])
 
 
 def split_matrix(recipe: Any, assembled: Assemblies, few: np.ndarray, train: np.ndarray) -> Decomposition:
@@ -177,7 +182,7 @@ def vectors_by_samples(
     box = assembled.box
     training = recipe if isinstance(recipe, Training) else Training()
     if not isinstance(recipe, MDEIM | Training):
-        few = train[np.unique(np.linspace(0, len(train) - 1, min(training.samples, len(train))).round().astype(int))]
+        few = sampled(training, train, few)
     values = np.stack([getattr(system, name).ravel() for system in assembled(few)], axis=1)
     places = (np.arange(len(values)),)
     if isinstance(recipe, MDEIM) and stated is not None:
@@ -192,25 +197,44 @@ def recombined(by: Decomposition, matrices: list[Any]) -> Terms:
 
 def compare(found: Split, assembled: Assemblies, checks: np.ndarray, parameters: Parameters) -> None:
     """Refuse an exact sum that is not what the black box assembles."""
+    for mu in checks:
+        compare_one(found, assembled.one(mu), mu, parameters)
+
+
+def compare_one(found: Split, system: System, mu: np.ndarray, parameters: Parameters) -> None:
+    """The same at one mu, of which the system is at hand."""
     for name in ("A", "b", "L"):
         quantity = getattr(found, name)
         if quantity is None or quantity.by.kind != EXACT:
             continue
-        for mu in checks:
-            truth = getattr(assembled.one(mu), name)
-            error = difference(quantity.combined(mu), truth)
-            if not error <= SAME:
-                raise ValueError(
-                    f"at {parameters.said(mu)} {name} differs from the sum of its terms by {error:.1e} of its size: it does not "
-                    f"depend on the parameters in the way stated ({quantity.by.how}). Correct the coefficient functions (what no "
-                    'parameter changes, such as the rows of fixed unknowns, needs a "1" among them), or use EIM, MDEIM or "auto"'
-                )
+        truth = getattr(system, name)
+        error = difference(quantity.combined(mu), truth, scales(system.A) if name == "b" else None)
+        if not error <= SAME:
+            raise ValueError(
+                f"at {parameters.said(mu)} {name} differs from the sum of its terms by {error:.1e} of its size: it does not "
+                f"depend on the parameters in the way stated ({quantity.by.how}). Correct the coefficient functions (what no "
+                'parameter changes, such as the rows of fixed unknowns, needs a "1" among them), assemble in double precision, or '
+                'use EIM, MDEIM or "auto"'
+            )
 
 
-def difference(found: Any, truth: Any) -> float:
-    """max |found - truth| / max |truth|, by a product with a fixed vector where entries are not known."""
+def difference(found: Any, truth: Any, rows: np.ndarray | None = None) -> float:
+    """max |found - truth| in a row relative to its largest entry, of the worst row; of b, divided by `rows` first, relative to
+    its largest entry. By a product with a fixed vector where entries are not known."""
+    if rows is not None:
+        found, truth = found / rows[:, None], truth / rows[:, None]
+        return float(abs(found - truth).max()) / (float(abs(truth).max()) or 1.0)
     if not (arrays.sparse(found) or isinstance(found, np.ndarray)):
         x = np.random.default_rng(60_013).standard_normal(truth.shape[1])
-        found, truth = np.asarray(found @ x), np.asarray(truth @ x)
-    scale = float(abs(truth).max()) if truth.shape and min(truth.shape) else 0.0
-    return float(abs(found - truth).max()) / (scale or 1.0)
+        found, truth = np.asarray(found @ x)[None], np.asarray(truth @ x)[None]
+    size = scales(truth, float(abs(truth).max()) or 1.0)
+    return float((scales(found - truth, 0.0) / size).max())
+
+
+def scales(A: Any, zero: float = 1.0) -> np.ndarray:
+    """The largest modulus in each row (n,); `zero` for an empty row. Ones where the entries are not known."""
+    if not (arrays.sparse(A) or isinstance(A, np.ndarray)):
+        return np.ones(A.shape[0])
+    largest = abs(A).max(axis=1)
+    largest = largest.toarray().ravel() if arrays.sparse(largest) else np.asarray(largest).ravel()
+    return np.where(largest > 0, largest, zero)

@@ -32,6 +32,8 @@ from .weights import (
 )  # fmt: skip
 
 FRESH = 4  # assemblies at which what was learned is confirmed
+SPREAD = 64  # points of the box at which coefficient functions are looked at
+LARGEST = 1e3  # sum_m |beta_m|, by which the rounding of assemblies is multiplied, where other nodes are tried
 EXACT, INTERPOLATED, TRAINED = "exact", "interpolated", "trained"
 
 
@@ -157,19 +159,38 @@ def constant(mu: np.ndarray) -> Decomposition:
 
 
 def affine(functions: Sequence[Any], parameters: Parameters, train: np.ndarray) -> Decomposition:
-    """A_q = sum_m (F^-1)_{mq} A(mu_m), F_{qm} = theta_q(mu_m), at the mu_m that EIM takes from the training points."""
+    """A_q = sum_m (F^-1)_{mq} A(mu_m), F_{qm} = theta_q(mu_m), at the mu_m that EIM takes from the training points.
+
+    Where these do not span what the thetas are in the box (one point, a line, a corner of it), from points of the whole box.
+    """
     thetas = Thetas(tuple(as_theta(f, parameters.names) for f in functions), parameters)
-    table = thetas(train).T
+    everywhere = np.concatenate([parameters.random(SPREAD), [parameters.low, parameters.high]])
+    table = thetas(np.concatenate([train, everywhere])).T
     scale = np.abs(table).max(axis=1)
     if not scale.all():
-        raise ValueError(f"theta {int(np.argmin(scale))} is zero at all training parameters; leave it out, or train elsewhere")
-    found = eim(table / scale[:, None], tol=1e-13)
-    which = np.sort(found.points)
-    nodes = train[found.nodes]
+        raise ValueError(f"theta {int(np.argmin(scale))} is zero everywhere; leave it out")
+    nodes, which = chosen(thetas, train, scale)
+    if not spanned(table, thetas(nodes).T, which):
+        nodes, which = chosen(thetas, np.concatenate([train, everywhere]), scale)
     T = np.linalg.inv(thetas(nodes)[:, which])  # A(mu_m) = sum_q theta_q(mu_m) A_q
     weights = thetas if len(which) == len(functions) else Chosen(thetas, which)
     dropped = "" if len(which) == len(functions) else f", {len(functions) - len(which)} of them combinations of the others"
     return Decomposition(nodes, T, weights, EXACT, f"affine in {len(functions)} functions{dropped}")
+
+
+def chosen(thetas: Thetas, mus: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(nodes, which of the thetas are independent there)."""
+    found = eim(thetas(mus).T / scale[:, None], tol=1e-13)
+    return mus[found.nodes], np.sort(found.points)
+
+
+def spanned(table: np.ndarray, at_nodes: np.ndarray, which: np.ndarray) -> bool:
+    """Whether all thetas (Q, m) are combinations of those at the nodes (Q, d), with weights that do not blow up rounding."""
+    if not len(which):
+        return False
+    beta = np.linalg.solve(at_nodes[which], table[which])
+    wrong = np.abs(at_nodes @ beta - table).max(axis=1)
+    return bool((wrong <= 1e-10 * np.abs(table).max(axis=1)).all() and np.abs(beta).sum(axis=0).max() <= LARGEST)
 
 
 def by_functions(recipe: EIM, functions: Sequence[Any], points: Any, parameters: Parameters, train: np.ndarray) -> Decomposition:

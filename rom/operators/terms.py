@@ -10,6 +10,8 @@ import numpy as np
 
 from ...solvers import arrays
 
+NOISE = 8 * float(np.finfo(np.float64).eps)  # of the sizes of what is added up: what counts as nothing but rounding
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
@@ -56,6 +58,8 @@ class Terms:
             made = tuple(self.combined(row) for row in T)
             return Terms(self.shape, np.result_type(self.dtype, T), None, None, made)
         values = np.tensordot(T, self.values, axes=1)
+        for q in range(len(T)):  # what is left where everything cancels is no entry: times a large coefficient, it would count
+            values[q][abs(values[q]) <= NOISE * np.tensordot(abs(T[q]), abs(self.values), axes=1)] = 0.0
         return Terms(self.shape, values.dtype, values, self.pattern)
 
     def adjoint(self) -> Terms:
@@ -67,9 +71,7 @@ class Terms:
     @property
     def hermitian(self) -> bool | None:
         """Whether every term is Hermitian to rounding; None if their entries are not known."""
-        if self.values is None:
-            return None
-        return all(deviation(self[q]) <= 1e-12 * np.abs(self.values[q]).max(initial=0.0) for q in range(len(self)))
+        return None if self.values is None else all(hermitian(self[q]) for q in range(len(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +91,17 @@ def deviation(A: Any) -> float:
     """max |A - A^H|."""
     difference = A - A.conj().T
     return float(abs(difference).max()) if min(difference.shape) and getattr(difference, "nnz", 1) else 0.0
+
+
+def hermitian(A: Any) -> bool:
+    """Whether |A - A^H|_ij <= 1e-12 s_i s_j, s_i^2 the largest entry of row and column i: also where unknowns differ in scale."""
+    size, wrong = abs(A), abs(A - A.conj().T)
+    largest = [x.toarray() if arrays.sparse(x) else x for x in (size.max(axis=0), size.max(axis=1))]
+    s = np.sqrt(np.maximum(*(np.ravel(x) for x in largest)))
+    if isinstance(A, np.ndarray):
+        return bool((wrong <= 1e-12 * s[:, None] * s).all())
+    entries = wrong.tocoo()
+    return bool((entries.data <= 1e-12 * s[entries.row] * s[entries.col]).all())
 
 
 def terms(matrices: Sequence[Any]) -> Terms:

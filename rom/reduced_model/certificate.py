@@ -11,7 +11,7 @@ from ...solvers import arrays
 from ..snapshots import System
 from ..stability.eigenvalues import confirmed, hermitian_part, smallest_eigenvalue, smallest_singular_value
 from .evaluation import EPS, ROUNDING
-from .offline import ESTIMATE, NONE, RIGOROUS, Offline
+from .offline import ESTIMATE, NONE, RIGOROUS, Offline, full_solution
 from .part import part_of
 from .prediction import Prediction, Verification
 
@@ -69,7 +69,7 @@ def fall_back(model: Any, found: Prediction, tol: float, fallback: str, relative
     while rows:
         row = int(rows.pop(0))
         mu = found.mus[row]
-        system, u = model.box.solution(mu, found.fields(row))
+        system, u = full_solution(model, mu, found.fields(row))
         solved[row] = (u, full_bound(model, system, u, mu), system)
         if fallback == "enrich":
             enrich(model, mu, u)

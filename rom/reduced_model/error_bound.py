@@ -90,8 +90,9 @@ class Coordinates:
             return
         Q, C, T = append_orthonormal(self.Y.columns, F)
         below = np.zeros((len(T), self.R.shape[1]), T.dtype)
-        self.R = np.block([[self.R, C], [below, T]])
+        R = np.block([[self.R, C], [below, T]])
         self.Y.append(Q)
+        self.R = R
 
     def along(self, W: np.ndarray) -> np.ndarray:
         """Y^H W."""

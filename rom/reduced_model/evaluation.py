@@ -62,7 +62,7 @@ def solved(reduced: Reduced, given: Batch) -> tuple[np.ndarray, np.ndarray]:
     """(a (N, k, m), bounds (k, m) of the error in the norm of X).
 
     bound = (||r||_{X'} + eps_b + eps_A ||u_N||_X) / alpha, floored at ROUNDING eps times the sizes of the terms of which r is the
-    sum, over alpha; infinite where alpha is not positive.
+    sum, over alpha; infinite where alpha is not positive, or the reduced matrix singular.
     """
     a = online.solve(reduced, given.thetas, given.rhs)
     residual = online.residual(reduced, given.thetas, given.rhs, a)
@@ -71,4 +71,4 @@ def solved(reduced: Reduced, given: Batch) -> tuple[np.ndarray, np.ndarray]:
     floor = ROUNDING * EPS * online.rounding(reduced, given.thetas, given.rhs, a)
     positive = given.alpha > 0
     bound = np.maximum(residual, floor) / np.where(positive, given.alpha, 1.0)
-    return a, np.where(positive, bound, np.inf)
+    return a, np.where(positive & ~np.isnan(bound), bound, np.inf)

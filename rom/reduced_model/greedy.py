@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,12 +73,12 @@ def greedy(
     """
     rounds = 0
     while True:
-        reduced = projection.reduced()
-        a, bounds = solved(reduced, training)
+        reduced, blind = projection.reduced(), ~(training.alpha > 0)
+        a, bounds = solved(reduced, sighted(training))
         errors = measured(a, bounds, recipe.relative)
         largest = float(errors.max())
         if len(history.bounds) <= len(history.selected):
-            history.bounds.append(largest)
+            history.bounds.append(float("inf") if blind.any() else largest)
             step(history)
         if largest <= recipe.tol and fresh is not None and recipe.validate and rounds < recipe.rounds:
             new, rounds = fresh(rounds), rounds + 1
@@ -88,7 +88,8 @@ def greedy(
             training = training.joined(subset(new, worse))
             continue
         if largest <= recipe.tol:
-            return ended(history, f"tol = {recipe.tol:g} is reached")
+            but = f", by the residual where there is no bound: at {blind.sum()} training parameters of {len(blind)}"
+            return ended(history, f"tol = {recipe.tol:g} is reached{but * bool(blind.any())}")
         if projection.size >= recipe.max_size:
             return ended(history, f"max_size = {recipe.max_size} is reached")
         index = int(np.flatnonzero(errors >= largest * (1 - TIE))[0]) if np.isfinite(largest) else int(np.argmax(errors))
@@ -100,6 +101,14 @@ def greedy(
             return ended(history, "the last solution lies in the space of the others, to rounding")
         history.selected.append(mu.copy())
         history.sizes.append(projection.size)
+
+
+def sighted(given: Batch) -> Batch:
+    """Where the stability constant is not positive and bounds are infinite, the least positive one ranks the residuals."""
+    positive = given.alpha > 0
+    if positive.all():
+        return given
+    return replace(given, alpha=np.where(positive, given.alpha, given.alpha[positive].min(initial=1.0)))
 
 
 def ended(history: History, reason: str) -> History:

@@ -165,6 +165,8 @@ class ReducedModel:
             raise ValueError(f"fallback must be one of {', '.join(FALLBACKS)}; got {fallback!r}")
         if fallback != "none" and tol is None:
             raise ValueError(f'fallback="{fallback}" needs tol=, the error above which the reduced answer is not taken')
+        if tol is not None and not float(tol) >= 0:
+            raise ValueError(f"tol must be a number, at least 0; got {tol!r}")
         self.fitted  # noqa: B018  (refuses)
         points = self.parameters.points(mus, extrapolate=extrapolate)
         found = self.answers(points)

@@ -10,11 +10,11 @@ import numpy as np
 
 from ...solvers import arrays
 from ...solvers.direct.cholesky import Cholesky, cholesky
-from ..operators.decomposition import Split, split
+from ..operators.decomposition import Split, compare_one, split
 from ..operators.expressions import as_function
-from ..operators.recipes import EIM, EXACT, located
+from ..operators.recipes import EIM, EXACT, TRAINED, located
 from ..parameters import Parameters
-from ..snapshots import BlackBox
+from ..snapshots import BlackBox, System, working
 from ..stability.context import Context, Prepared, User
 from ..stability.eigenvalues import hermitian_part
 from ..stability.inf_sup import InfSup
@@ -47,7 +47,10 @@ class Offline:
             return NONE
         if self.split.kind == EXACT:
             return RIGOROUS if self.stability.rigorous else ESTIMATE
-        certain = self.error is not None and (self.stability.for_true_operator or self.stability.rigorous)
+        split = self.split
+        told = self.error is not None and TRAINED not in (split.A.by.kind, split.b.by.kind)  # of A and b; none is known of L
+        exact = split.L is None or split.L.by.kind == EXACT
+        certain = told and exact and (self.stability.for_true_operator or self.stability.rigorous)
         return RIGOROUS if certain else ESTIMATE
 
     def batch(self, mus: np.ndarray, outputs: bool = True) -> Batch:
@@ -75,6 +78,14 @@ def prepared(
     return Offline(box.parameters, apart, X, factor, constants, getattr(operator, "error", None), recipe)
 
 
+def full_solution(model: Any, mu: np.ndarray, x0: np.ndarray | None = None) -> tuple[System, np.ndarray]:
+    """(system, x) at mu. An assembly that is at hand is compared with the sum that is called exact: a ValueError if it is not."""
+    system, x = model.box.solution(mu, x0)
+    if any(part.projection is not None for part in model.parts) or not model.parts:  # a file does not hold the terms
+        compare_one(model.offline.split, system, mu, model.parameters)
+    return system, x
+
+
 def inner_product(product: Any, apart: Split, parameters: Parameters) -> tuple[Any, Cholesky]:
     """(X, its factors): "auto" is the Hermitian part of A in the middle of the box, None the Euclidean product.
 
@@ -91,7 +102,7 @@ def inner_product(product: Any, apart: Split, parameters: Parameters) -> tuple[A
         raise ValueError(f'product must be a matrix, None (Euclidean) or "auto"; got {product!r}')
     if auto and not apart.A.terms.stored:
         raise ValueError('product="auto" needs the entries of A; pass product=X, a matrix, or product=None for the Euclidean one')
-    X = hermitian_part(apart.A.combined(parameters.centre)) if auto else product
+    X = hermitian_part(apart.A.combined(parameters.centre)) if auto else own(product)
     if tuple(getattr(X, "shape", ())) != (n, n):
         raise ValueError(f"product= must be a matrix ({n}, {n}), as A is; got {type(X).__name__} {getattr(X, 'shape', '')}")
     try:
@@ -102,6 +113,16 @@ def inner_product(product: Any, apart: Split, parameters: Parameters) -> tuple[A
             f"{whose} cannot be the inner product: {error}. Pass product=X, symmetric positive definite, such as a stiffness or "
             "mass matrix; or product=None for the Euclidean one"
         ) from error
+
+
+def own(product: Any) -> Any:
+    """A user's matrix in double precision, and no longer his: he may write to it."""
+    if arrays.sparse(product):
+        return product.tocsr().astype(working(product.dtype), copy=True)
+    if isinstance(product, np.ndarray | list | tuple):
+        product = np.asarray(product)
+        return np.array(product, dtype=working(product.dtype))
+    return product
 
 
 def constants_of(

@@ -92,7 +92,18 @@ def general(reduced: Reduced, thetas: Any, rhs: Any, xp: Any) -> Any:
     m, k = thetas.shape[1], reduced.columns
     A = xp.reshape(thetas.T @ xp.reshape(reduced.A, (Q, N * N)), (m, N, N))
     b = xp.reshape(rhs.T @ xp.reshape(reduced.b, (reduced.b.shape[0], N * k)), (m, N, k))
-    return xp.permute_dims(xp.linalg.solve(A, b), (1, 2, 0))
+    try:
+        x = xp.linalg.solve(A, b)
+    except np.linalg.LinAlgError:  # one that is singular is no reason to answer none
+        x = np.stack([solved_or_nan(*one) for one in zip(A, b, strict=True)])
+    return xp.permute_dims(x, (1, 2, 0))
+
+
+def solved_or_nan(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.solve(A, b)
+    except np.linalg.LinAlgError:
+        return np.full(b.shape, np.nan, np.result_type(A, b))
 
 
 def by_lanes(reduced: Reduced, thetas: np.ndarray, rhs: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import online
-from .evaluation import Batch, solved
+from .evaluation import EPS, ROUNDING, Batch, solved
 from .online import Reduced
 from .projection import Projection
 
@@ -35,27 +35,37 @@ class Dual:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A basis V (n, N) or None, its Galerkin model, and a dual one or None. `projection`: what can still grow, unless loaded."""
+    """A basis V (n, N) or None, its Galerkin model, and a dual one or None. `projection`: what can still grow, unless loaded.
+
+    rounded: ||V - V'||, from coefficients to X, where V was stored as V' in single precision; the bound of fields counts it.
+    """
 
     V: np.ndarray | None
     reduced: Reduced
     dual: Dual | None = None
     projection: Projection | None = None
     dual_projection: Projection | None = None
+    rounded: float = 0.0
 
     def answer(self, given: Batch) -> Answer:
         """All there is to say about a batch of parameters."""
         a, bound = solved(self.reduced, given)
         norms = np.linalg.norm(a, axis=0)
+        of_field = bound + self.rounded * norms if self.rounded else bound
         if given.outputs is None:
-            return Answer(a, bound, norms, None, None)
+            return Answer(a, of_field, norms, None, None)
         outputs = online.outputs(self.reduced, given.outputs, a)
+        sizes = online.output_norms(self.reduced, given.outputs)[:, None, :]
         if self.dual is None:
-            return Answer(a, bound, norms, outputs, online.output_norms(self.reduced, given.outputs)[:, None, :] * bound)
-        adjoint = conjugate(given)
-        z, dual_bound = solved(self.dual.reduced, adjoint)
+            return Answer(a, of_field, norms, outputs, np.multiply(sizes, bound, out=np.zeros(outputs.shape), where=sizes > 0))
+        z, dual_bound = solved(self.dual.reduced, conjugate(given))
         outputs = outputs + self.dual.corrections(given, a, z)
-        return Answer(a, bound, norms, outputs, dual_bound[:, None, :] * bound * np.where(given.alpha > 0, given.alpha, np.inf))
+        length = np.linalg.norm(z, axis=0)[:, None, :]
+        output_bound = dual_bound[:, None, :] * bound * np.where(given.alpha > 0, given.alpha, np.inf)
+        if given.errors is not None:  # of the interpolated operator: the correction does not know of it
+            output_bound = output_bound + length * (given.errors[1] + given.errors[0] * norms)
+        terms = sizes * norms + length * online.rounding(self.reduced, given.thetas, given.rhs, a)
+        return Answer(a, of_field, norms, outputs, np.fmax(output_bound, ROUNDING * EPS * terms))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +82,8 @@ class Answer:
 def conjugate(given: Batch) -> Batch:
     """The weights of the adjoint problem: those of A^H and L^H."""
     assert given.outputs is not None
-    return Batch(given.mus, given.thetas.conj(), given.outputs.conj(), None, given.alpha, None)
+    errors = None if given.errors is None else given.errors * np.array([[1.0], [0.0]])
+    return Batch(given.mus, given.thetas.conj(), given.outputs.conj(), None, given.alpha, errors)
 
 
 def part_of(projection: Projection, dual: Projection | None = None) -> Part:

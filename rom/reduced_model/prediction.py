@@ -57,7 +57,7 @@ class Prediction:
     def relative_bound(self) -> np.ndarray:
         """bound / (||V a||_X - bound), which bounds the error relative to the solution; infinite where the bound is too large."""
         below = self.norms - self.bound
-        return np.divide(self.bound, below, out=np.full(np.shape(below), np.inf), where=below > 0)
+        return np.divide(self.bound, below, out=np.where(self.bound == 0, 0.0, np.inf), where=below > 0)
 
     def __repr__(self) -> str:
         word = {"rigorous": "bound", "estimate": "error estimate"}.get(self.kind)

@@ -36,7 +36,7 @@ class Projection:
 
     def append(self, snapshots: np.ndarray) -> int:
         """Add what is new in the snapshots (n, k), column by column; returns how many directions that was."""
-        before = self.size
+        found: list[np.ndarray] = []
         for u in snapshots.T:
             w = self.factor.lower(u)
             length = np.linalg.norm(w)
@@ -45,16 +45,20 @@ class Projection:
             w = w / length
             for _ in range(3):  # Gram-Schmidt: twice is enough, a third time where little is left
                 w = w - self.W.columns @ (self.W.columns.conj().T @ w)
+                for y in found:
+                    w = w - np.vdot(y, w) * y
                 if (left := np.linalg.norm(w)) <= DEPENDENT:
                     break
             if left > DEPENDENT:
-                self.W.append(w[:, None] / left)
-                self.V.append(self.factor.lift(self.W.columns[:, -1])[:, None])
-        if self.size > before:
-            new = self.V.columns[:, before:]
-            images = np.stack([np.asarray(self.terms[q] @ new) for q in range(len(self.terms))], axis=2)  # (n, new, Q)
-            self.coordinates.append(self.factor.half(images.reshape(len(new), -1)))
-        return self.size - before
+                found.append(w / left)
+        if found:
+            W = np.stack(found, axis=1)
+            V = self.factor.lift(W)
+            images = np.stack([np.asarray(self.terms[q] @ V) for q in range(len(self.terms))], axis=2)  # (n, new, Q)
+            self.coordinates.append(self.factor.half(images.reshape(len(V), -1)))  # all else at the end: Ctrl-C leaves what was
+            self.W.append(W)
+            self.V.append(V)
+        return len(found)
 
     def half_terms(self) -> np.ndarray:
         """half of [b_p, A_q v_j], (n, P k + N Q)."""

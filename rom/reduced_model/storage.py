@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays as back_ends
-from ...solvers.direct.cholesky import cholesky
+from ...solvers.direct.cholesky import Cholesky, cholesky
 from ..files import model_file
 from ..files.model_file import ModelFileError
 from ..local_bases.bases import Partition
@@ -18,6 +18,7 @@ from ..operators.decomposition import Quantity, Split
 from ..operators.recipes import Decomposition
 from ..operators.terms import Terms
 from ..parameters import Parameters
+from ..snapshots import working
 from ..stability.context import Eigenvalue, User
 from ..stability.inf_sup import InfSup
 from ..stability.min_theta import MinTheta, Pointwise
@@ -38,7 +39,7 @@ RECIPES: dict[str, Callable[..., Any]] = {
 
 def save(model: Any, path: str | Path, *, basis: bool = True, single: bool = False) -> None:
     """Write a fitted model. basis: with V and X, so that fields can be made and predictions verified; single: V in single
-    precision, which the fields then have.
+    precision, which the fields then have and their bounds count.
 
     Raises ValueError for local bases chosen by a function of the user, which a file cannot hold.
     """
@@ -62,8 +63,9 @@ def save(model: Any, path: str | Path, *, basis: bool = True, single: bool = Fal
         held |= {f"stability/{key}": np.asarray(value) for key, value in offline.stability.arrays.items()}
         held["probes/alpha"] = offline.alpha(probes)
     for i, part in enumerate(model.parts):
-        held |= {f"part{i}/{key}": value for key, value in part_arrays(part, basis, single).items()}
-        header[f"part{i}"] = {"hermitian": part.reduced.hermitian, "triangular": part.reduced.triangular}
+        arrays, rounded = part_arrays(part, basis, offline.factor if single else None)
+        held |= {f"part{i}/{key}": value for key, value in arrays.items()}
+        header[f"part{i}"] = {"hermitian": part.reduced.hermitian, "triangular": part.reduced.triangular, "rounded": rounded}
         if part.dual is not None:
             own = part.dual.reduced
             header[f"part{i}"]["dual"] = {"hermitian": own.hermitian, "triangular": own.triangular}
@@ -164,14 +166,20 @@ def storable(x: Any) -> bool:
     return isinstance(x, bool | int | float | str | np.ndarray | tuple)
 
 
-def part_arrays(part: Part, basis: bool, single: bool) -> dict[str, np.ndarray]:
+def part_arrays(part: Part, basis: bool, factor: Cholesky | None) -> tuple[dict[str, np.ndarray], float]:
+    """(what is stored of a part, what is lost of V): V in single precision where the factors of X are given, to measure that."""
     found = {name: getattr(part.reduced, name) for name in ("A", "b", "R", "L", "RL")}
     if part.dual is not None:
         found |= {f"dual/{name}": getattr(part.dual.reduced, name) for name in ("A", "b", "R")}
         found |= {"dual/along_A": part.dual.A, "dual/along_b": part.dual.b}
+    rounded = part.rounded
     if basis and part.V is not None:
-        found["V"] = part.V.astype(np.complex64 if np.iscomplexobj(part.V) else np.float32) if single else part.V
-    return {name: value for name, value in found.items() if value is not None}
+        found["V"] = part.V
+        if factor is not None:
+            found["V"] = part.V.astype(np.complex64 if np.iscomplexobj(part.V) else np.float32)
+            lost = factor.lower(part.V.astype(working(part.V.dtype)) - found["V"])
+            rounded += float(np.linalg.norm(lost, 2)) if lost.size else 0.0
+    return {name: value for name, value in found.items() if value is not None}, rounded
 
 
 def part_from(record: Any, held: Mapping[str, np.ndarray]) -> Part:
@@ -183,7 +191,7 @@ def part_from(record: Any, held: Mapping[str, np.ndarray]) -> Part:
         own = group(held, "dual")
         small = Reduced(own["A"], own["b"], laid(own["R"], record["dual"]["triangular"]), None, None, **record["dual"])
         dual = Dual(small, own["along_b"], own["along_A"])
-    return Part(held.get("V"), reduced, dual)
+    return Part(held.get("V"), reduced, dual, rounded=float(record["rounded"]))
 
 
 def laid(R: np.ndarray, triangular: bool) -> np.ndarray:

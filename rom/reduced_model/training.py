@@ -14,12 +14,13 @@ import numpy as np
 
 from ..files.checkpoint import Checkpoint, fingerprint
 from ..local_bases.bases import LocalBases
+from ..operators.decomposition import compare_one
 from ..pod import pod
 from ..snapshots import System
 from ..workers import mapped
 from .evaluation import Batch, solved
 from .greedy import Greedy, History, greedy, measured
-from .offline import EXACT, Offline, prepared
+from .offline import EXACT, Offline, full_solution, prepared
 from .part import Part, dual_projection, part_of
 from .projection import Projection
 
@@ -98,6 +99,7 @@ class Store:
     checkpoint: Checkpoint | None
     asked: int = 0
     drawn: int = field(default=0)  # of them found in the checkpoint
+    adjoint: bool = False  # what is asked for now
 
     @classmethod
     def opened(cls, folder: str | Path | None, model: Any, train: np.ndarray) -> Store:
@@ -106,21 +108,22 @@ class Store:
             return cls(None)
         split = model.offline.split
         vector = np.random.default_rng(7_723).standard_normal(split.A.terms.shape[0])
-        middle = split.A.combined(model.parameters.centre) @ vector
+        points = [model.parameters.centre, *model.parameters.random(2, seed=7_724)]  # two problems may agree at one of them
         identity = {
             "parameters": model.parameters.record(), "train": fingerprint(train), "unknowns": len(vector),
-            "matrix": f"{np.linalg.norm(middle):.6e}", "rhs": f"{np.linalg.norm(split.b.combined(model.parameters.centre)):.6e}",
+            "matrix": [f"{np.linalg.norm(split.A.combined(mu) @ vector):.6e}" for mu in points],
+            "rhs": [f"{np.linalg.norm(split.b.combined(mu)):.6e}" for mu in points],
             "basis": type(model.recipe).__name__, "rtol": float(model.box.rtol), "dual": bool(model.dual),
         }  # fmt: skip
         return cls(Checkpoint(folder, identity))
 
     def held(self, mu: np.ndarray) -> np.ndarray | None:
-        """The next solution if the checkpoint has it, for this mu; one for another mu, and all after it, are of no use."""
+        """The next solution if the checkpoint has it, for this mu; one that is another, and all after it, are of no use."""
         self.asked += 1
         if self.checkpoint is None or self.asked > self.checkpoint.steps():
             return None
         step = self.checkpoint.load(self.asked)
-        if not np.array_equal(step["mu"], mu):
+        if not np.array_equal(step["mu"], mu) or bool(step["adjoint"]) != self.adjoint:
             said = f"solution {self.asked} of the checkpoint is not the one that is needed now; solving anew, and keeping no more"
             warnings.warn(said, RuntimeWarning, stacklevel=2)
             self.checkpoint = None
@@ -130,7 +133,7 @@ class Store:
 
     def keep(self, mu: np.ndarray, x: np.ndarray) -> np.ndarray:
         if self.checkpoint is not None:
-            self.checkpoint.append({"mu": mu, "x": x})
+            self.checkpoint.append({"mu": mu, "x": x, "adjoint": np.array(self.adjoint)})
         return x
 
     def get(self, mu: np.ndarray, solve: Callable[[], np.ndarray]) -> np.ndarray:
@@ -144,7 +147,7 @@ def solutions(model: Any, mus: np.ndarray, store: Store, workers: int, say: Say)
     while len(found) < len(mus) and (x := store.held(mus[len(found)])) is not None:
         found.append(x)
     left = mus[len(found) :]
-    for mu, x in zip(left, mapped(lambda mu: model.box.solution(mu)[1], list(left), workers), strict=True):
+    for mu, x in zip(left, mapped(lambda mu: full_solution(model, mu)[1], list(left), workers), strict=True):
         found.append(store.keep(mu, x))
         say(f"solved {len(found)} of {len(mus)}")
     return found
@@ -166,7 +169,7 @@ def by_greedy(model: Any, recipe: Greedy, given: Fit, store: Store, say: Say) ->
 
     try:
         greedy(
-            projection, training, lambda mu, x0: store.get(mu, lambda: model.box.solution(mu, x0)[1]), recipe, model.history,
+            projection, training, lambda mu, x0: store.get(mu, lambda: full_solution(model, mu, x0)[1]), recipe, model.history,
             fresh=fresh, step=step,
         )  # fmt: skip
         if dual is not None:
@@ -183,9 +186,10 @@ def by_dual(model: Any, dual: Projection, training: Batch, recipe: Greedy, store
 
     def solve(mu: np.ndarray, x0: np.ndarray | None) -> np.ndarray:
         system = model.box(mu)
+        compare_one(model.offline.split, system, mu, model.parameters)
         return model.box.solve(System(system.A.conj().T, system.L.conj().T), x0)
 
-    history = History()
+    history, store.adjoint = History(), True
     greedy(
         dual, adjoint, lambda mu, x0: store.get(mu, lambda: solve(mu, x0)), recipe, history,
         step=lambda history: say(f"adjoint: {dual.size} vectors, largest bound {history.bounds[-1]:.2e}"),

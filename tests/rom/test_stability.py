@@ -322,4 +322,4 @@ def test_the_users_bound_and_what_is_no_bound():
     with pytest.raises(ValueError, match="points must be finite"):
         user(lambda mu: 1.0).prepare(context).values(mus[0])
     with pytest.raises(TypeError, match="function"):
-        user(0.3)
+        user([0.3])

@@ -1,4 +1,4 @@
-"""Every example in a docstring of the package, and in the README, gives what it says."""
+"""Every example in a docstring of the package, in the README and in the guides of docs/ gives what it says."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from petrov import cli
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MODULES = sorted(architecture.modules(ROOT))
+GUIDES = ("README.md", "docs/reduced_models.md")  # pages with examples
 OPTIONAL = {
     "cupy",
     "cupyx",
@@ -123,11 +124,25 @@ def commands(kind: str) -> list[list[str]]:
     return [line[1:] for line in lines if line[0] == kind]
 
 
-def test_readme_examples():
-    test = doctest.DocTestParser().get_doctest(README, {}, "README.md", "README.md", 0)
+@pytest.mark.parametrize("page", GUIDES)
+def test_pages(page):
+    test = doctest.DocTestParser().get_doctest((ROOT / page).read_text(encoding="utf-8"), {}, page, page, 0)
     tried, said = run([test])
     assert tried > 10
     assert not said, "".join(said)
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_pages_link_to_what_exists(page):
+    """Files, and headings of pages: #what-it-is-worth is the heading "What it is worth"."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        name, _, heading = target.partition("#")
+        path = ROOT / "docs" / (name or page)
+        assert path.is_file(), target
+        titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+        assert not heading or heading in slugs, target
 
 
 @pytest.mark.parametrize("words", [words for words in commands("petrov") if words[0] != "bench"], ids=" ".join)

@@ -46,10 +46,10 @@ def along(M: Any, X: Any, axis: int) -> Any:
 
 def unfolding(X: Any, axis: int) -> Any:
     """X as a matrix (all other axes in order, the given axis)."""
-    xp = namespace(X)
     if axis != X.ndim - 1:
-        X = xp.moveaxis(X, axis, -1)
-    return xp.reshape(X, (-1, X.shape[-1]))
+        order = (*range(axis), *range(axis + 1, X.ndim), axis)
+        X = X.transpose(order) if type(X) is np.ndarray else namespace(X).permute_dims(X, order)
+    return X.reshape(-1, X.shape[-1]) if type(X) is np.ndarray else namespace(X).reshape(X, (-1, X.shape[-1]))
 
 
 def eye(n: int, like: Any) -> Any:

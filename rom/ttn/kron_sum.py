@@ -1,0 +1,120 @@
+"""Sums of products of leg operators, held as the user gave them: sparse, diagonal, callable, with coefficients of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import legs
+from .program import Program
+from .terms import Term, compiled
+from .tree import Tree
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KronSum:
+    """The operator sum_k c_k (x)_l A_kl on a tree: terms (c_k, {leaf: A_kl}); a leaf that a term does not name has the identity.
+
+    A coefficient is a number or a function of time. A factor is a matrix (n, n), dense or scipy sparse; its diagonal (n,); a
+    function of a matrix (n, k), column by column; or None, the identity. A factor that is the same object in several terms is
+    applied once where it can be. Scaled by numbers, added to others. ValueError or TypeError for a factor that cannot act.
+
+    >>> import numpy as np
+    >>> tree = Tree.balanced([2, 2, 2])
+    >>> A = KronSum(tree, [(1.0, {0: np.array([1.0, 2.0])}), (3.0, {1: np.ones((2, 2)), 2: np.eye(2)})])
+    >>> A.to_dense().shape, (2 * A).is_constant
+    ((8, 8), True)
+    """
+
+    tree: Tree
+    terms: tuple[Term, ...]
+    factor: complex = 1.0
+    _program: list[Program] = field(init=False, repr=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        terms = []
+        for k, (coefficient, factors) in enumerate(self.terms):
+            if not all(leaf in range(self.tree.order) for leaf in factors):
+                raise ValueError(f"term {k} names the leaves {[*factors]}; the tree has 0 ... {self.tree.order - 1}")
+            ops = {leaf: legs.checked(op, self.tree.sizes[leaf], leaf) for leaf, op in factors.items() if op is not None}
+            terms.append((coefficient, ops or {0: None}))
+        if not terms:
+            raise ValueError("a KronSum needs at least one term; [(0.0, {})] is zero")
+        object.__setattr__(self, "terms", tuple(terms))
+
+    @property
+    def is_constant(self) -> bool:
+        return not any(callable(coefficient) for coefficient, _ in self.terms)
+
+    @property
+    def program(self) -> Program:
+        """What environments read. ValueError if a coefficient is a function of time: `at(t)` or `split()` first."""
+        if not self.is_constant:
+            raise ValueError("coefficients are functions of time: take A.at(t), or A.split() and add up with the coefficients")
+        if not self._program:
+            self._program.append(compiled(self.tree, self.terms)[0])
+        return self._program[0].scaled(self.factor)
+
+    def at(self, t: float) -> KronSum:
+        """With the coefficients of time t."""
+        if self.is_constant:
+            return self
+        return KronSum(self.tree, tuple((c(t) if callable(c) else c, ops) for c, ops in self.terms), self.factor)
+
+    def split(self) -> list[tuple[Callable[[float], complex] | None, KronSum]]:
+        """[(coefficient, operator)]: the sum over coefficient(t) times a constant operator; None stands for the constant 1."""
+        groups: dict[Any, list[Term]] = {}
+        for coefficient, ops in self.terms:
+            key = coefficient if callable(coefficient) else None
+            groups.setdefault(key, []).append((coefficient if key is None else 1.0, ops))
+        return [(key, KronSum(self.tree, tuple(terms), self.factor)) for key, terms in groups.items()]
+
+    def scaled(self, factor: complex) -> KronSum:
+        return KronSum(self.tree, self.terms, self.factor * factor)
+
+    __mul__ = __rmul__ = scaled
+
+    def __neg__(self) -> KronSum:
+        return self.scaled(-1.0)
+
+    def __add__(self, other: KronSum) -> KronSum:
+        if not isinstance(other, KronSum):
+            return NotImplemented
+        if self.tree != other.tree:
+            raise ValueError("operators must have the same tree to be added")
+        if self.factor == other.factor:
+            return KronSum(self.tree, (*self.terms, *other.terms), self.factor)
+        return KronSum(self.tree, (*absorbed(self), *absorbed(other)))
+
+    def __sub__(self, other: KronSum) -> KronSum:
+        return self + other.scaled(-1.0)
+
+    def to_dense(self) -> np.ndarray:
+        """The matrix on arrays flattened in the order of the leaves: for small trees, tests and debugging."""
+        from .operator_dense import dense_program
+
+        return dense_program(self.program)
+
+
+def absorbed(A: KronSum) -> list[Term]:
+    """The terms with the factor in their coefficients."""
+    return [(times(coefficient, A.factor), ops) for coefficient, ops in A.terms]
+
+
+def times(coefficient: Any, factor: complex) -> Any:
+    return (lambda t: factor * coefficient(t)) if callable(coefficient) else factor * coefficient
+
+
+def same_terms(terms: Sequence[tuple[Any, Mapping[int, Any]]]) -> list[Term]:
+    """Terms whose equal dense factors are one object, so that they share channels."""
+    known: dict[Any, Any] = {}
+
+    def one(op: Any) -> Any:
+        if not isinstance(op, np.ndarray):
+            return op
+        return known.setdefault((op.shape, op.dtype.str, op.tobytes()), op)
+
+    return [(c, {leaf: one(op) for leaf, op in factors.items()}) for c, factors in terms]

@@ -1,0 +1,71 @@
+"""How the sum over the entries of a node is factored: which products are taken, in which order, before any number is known.
+
+A sum of products sum_k v_k A_k (x) B_k (x) C_k ... acts on a core axis by axis, the last one first. Entries that share the factor
+of the first axis are added up before it is applied, and so on recursively; what is left of the last axis is one matrix, a
+combination of channels. Identities are not applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """sum over parts of (channel of this mode) (part) + the identity times `alone` + the row `row` of combinations of this mode.
+
+    `parts`: (channel, step of the later modes). `alone`: the step that the identity of this mode multiplies, or None.
+    """
+
+    mode: int
+    row: int = -1
+    parts: tuple[tuple[int, Step], ...] = ()
+    alone: Step | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """A step, or a number for that multiple of the identity, and for every mode the combinations (rows, channels) it takes."""
+
+    root: Step | float = 0.0
+    rows: list[list[np.ndarray]] = field(default_factory=list)
+    counts: Sequence[int] = ()
+
+    def combinations(self, mode: int) -> np.ndarray:
+        return np.array(self.rows[mode])
+
+
+def planned(channels: np.ndarray, values: np.ndarray, counts: Sequence[int], identities: Sequence[int]) -> Plan:
+    """The plan of entries (N, modes): counts[j] channels of mode j, of which identities[j] is the identity (-1 for none)."""
+    plan = Plan(0.0, [[] for _ in counts], counts)
+    plan.root = factored(plan, channels, values, 0, identities)
+    return plan
+
+
+def factored(plan: Plan, channels: np.ndarray, values: np.ndarray, mode: int, identities: Sequence[int]) -> Step | float:
+    """The step for the modes from `mode` on; a number if nothing but identities is left."""
+    if mode == len(plan.counts):
+        return values.sum().item()
+    row = np.zeros(plan.counts[mode], values.dtype)
+    groups: dict[int, np.ndarray] = {int(k): channels[:, mode] == k for k in np.unique(channels[:, mode])}
+    alone, parts = None, []
+    order = sorted(groups, key=lambda k: k != identities[mode])  # the identity first: the rows of the others follow one another
+    for k in order:
+        part = factored(plan, channels[groups[k]], values[groups[k]], mode + 1, identities)
+        if not isinstance(part, Step):
+            row[k] += part
+        elif k == identities[mode]:
+            alone = part
+        else:
+            parts.append((k, part))
+    used = np.flatnonzero(row)
+    if not parts and alone is None and [*used] in ([], [identities[mode]]):
+        return row.sum().item()
+    number = -1
+    if used.size:
+        number = len(plan.rows[mode])
+        plan.rows[mode].append(row)
+    return Step(mode, number, tuple(parts), alone)

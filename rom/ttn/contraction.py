@@ -12,7 +12,7 @@ import numpy as np
 from ...solvers import arrays
 from . import legs
 from .plans import Plan, Step
-from .tensors import namespace, placed
+from .tensors import namespace
 
 Function = Callable[[Any], Any]
 
@@ -61,22 +61,31 @@ def leg_mode(ops: Sequence[Any], n: int, like: Any) -> Mode:
     return Actions(tuple(legs.action(op, like) for op in ops), n)
 
 
-def contraction(plan: Plan, modes: Sequence[Mode], axes: Sequence[int], shape: Sequence[int], like: Any) -> Function:
-    """The function core -> core of a plan: mode j acts on axis axes[j] (ascending) of a core of that shape.
+def contractions(plan: Plan, modes: Sequence[Mode], axes: Sequence[int], shape: Sequence[int], like: Any) -> list[Function]:
+    """The functions core -> core of a plan: mode j acts on axis axes[j] (ascending) of a core of that shape.
 
-    It takes a core, or several: any leading axes are carried along. The result has the shape (..., with m' for m).
+    They take a core, or several: any leading axes are carried along. The result has the shape (..., with m' for m).
     """
     xp = namespace(like)
     after = list(shape)
     for mode, axis in zip(modes, axes, strict=True):
         after[axis] = mode.lengths[0]
-    if not isinstance(plan.root, Step):
-        number = plan.root
-        if after != list(shape):  # then it is no multiple of the identity but zero
-            return lambda C: xp.zeros((*C.shape[: C.ndim - len(after)], *after), dtype=C.dtype, device=arrays.device(C))
-        return (lambda C: C) if number == 1 else (lambda C: C * number)
     build = Builder(plan, modes, axes, [math.prod(after[axis + 1 :]) for axis in axes], xp)
-    run, target = build.function(plan.root), tuple(after)
+    square = after == list(shape)
+    return [
+        shaped(build.function(root), tuple(after), xp) if isinstance(root, Step) else multiple(root, square, tuple(after), xp)
+        for root in plan.roots
+    ]
+
+
+def multiple(number: float, square: bool, after: tuple[int, ...], xp: Any) -> Function:
+    """A number times the core; between different bases there is no identity, and the number is zero."""
+    if not square:
+        return lambda C: xp.zeros((*C.shape[: C.ndim - len(after)], *after), dtype=C.dtype, device=arrays.device(C))
+    return (lambda C: C) if number == 1 else (lambda C: C * number)
+
+
+def shaped(run: Function, target: tuple[int, ...], xp: Any) -> Function:
     if xp is np:
         return lambda C: run(C).reshape(C.shape[: C.ndim - len(target)] + target)
     return lambda C: xp.reshape(run(C), tuple(C.shape[: C.ndim - len(target)]) + target)
@@ -96,7 +105,7 @@ class Builder:
         if isinstance(mode, Actions) or not self.plan.rows[j]:
             return None
         stack = mode.stack
-        rows = placed(self.plan.combinations(j), stack)
+        rows = self.plan.combinations(j, stack)
         return self.reshape(rows @ self.reshape(stack, (stack.shape[0], -1)), (rows.shape[0], *stack.shape[1:]))
 
     def function(self, step: Step) -> Function:

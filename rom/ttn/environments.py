@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
-from .contraction import Actions, Channels, Function, Mode, contraction, leg_mode
+from .contraction import Actions, Channels, Function, Mode, contractions, leg_mode
 from .gauges import Gauges, gauges
 from .plans import planned
 from .program import Local, Program
@@ -144,7 +144,7 @@ def core_function(
     if key not in program.plans:
         columns = local.channels[:, : len(modes)]
         program.plans[key] = planned(columns, local.values, [mode.count for mode in modes], flags)
-    run = contraction(program.plans[key], modes, range(len(modes)), shape, like)
+    (run,) = contractions(program.plans[key], modes, range(len(modes)), shape, like)
     return times(as_matrix(run, modes, shape, like), program.factor)
 
 
@@ -155,7 +155,7 @@ def edge_function(program: Program, node: int, below: Channels, above: Channels,
         both = np.repeat(np.arange(below.count)[:, None], 2, axis=1)
         program.plans[key] = planned(both, np.ones(below.count), [below.count] * 2, key[2:])
     shape = (below.lengths[1], above.lengths[1])
-    run = contraction(program.plans[key], [below, above], (0, 1), shape, like)
+    (run,) = contractions(program.plans[key], [below, above], (0, 1), shape, like)
     return times(as_matrix(run, [below, above], shape, like), program.factor)
 
 
@@ -201,35 +201,42 @@ def summed(
     count = local.count if key[0] == "up" else program.locals[key[1]].count
     dense = [mode for mode in modes if isinstance(mode, Channels)]
     if len(dense) == len(modes) > 0 and len(local.values) * math.prod(core.shape) <= GATHERED:
-        return gathered(local, columns, out, count, dense, axes, core)
+        key = ("gathered", *key, core.dtype, type(core), arrays.device(core))
+        if key not in program.plans:
+            program.plans[key] = selection(local, columns, out, count, core)
+        return gathered(program.plans[key], dense, axes, core)
     flags = tuple(mode.identity for mode in modes)
-    results: list[Any] = []
-    for b in range(count):
-        if b == skipped:
-            results.append(None)
-            continue
-        if (*key, b, flags) not in program.plans:
-            rows = local.channels[:, out] == b
-            plan = planned(local.channels[rows][:, columns], local.values[rows], [mode.count for mode in modes], flags)
-            program.plans[(*key, b, flags)] = plan
-        results.append(contraction(program.plans[(*key, b, flags)], modes, axes, core.shape, core)(core))
-    return results
+    if (*key, flags) not in program.plans:
+        rows = local.channels[:, columns]
+        plan = planned(rows, local.values, [mode.count for mode in modes], flags, (local.channels[:, out], count))
+        program.plans[(*key, flags)] = plan
+    runs = contractions(program.plans[(*key, flags)], modes, axes, core.shape, core)
+    return [None if b == skipped else run(core) for b, run in enumerate(runs)]
 
 
-def gathered(
-    local: Local, columns: list[int], out: int, count: int, modes: Sequence[Channels], axes: Sequence[int], core: Any
-) -> Any:
-    """`summed` for small cores: the products of all entries at once (entries, core), then added up by channel."""
-    xp, shape = namespace(core), [*core.shape]
-    X = xp.reshape(core, (1, *shape))
-    for column, mode, axis in zip(columns, modes, axes, strict=True):
-        before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
-        chosen = xp.take(mode.stack, xp.asarray(local.channels[:, column], device=arrays.device(core)), axis=0)
-        X = chosen[:, None, :, :] @ xp.reshape(X, (-1, before, shape[axis], after))
-        shape[axis] = mode.lengths[0]
+def selection(local: Local, columns: list[int], out: int, count: int, core: Any) -> tuple[list[Any], Any]:
+    """The channel of every entry, column by column, and the matrix (channels out, entries) that adds entries up."""
+    xp = namespace(core)
     sums = np.zeros((count, len(local.values)), local.values.dtype)
     sums[local.channels[:, out], np.arange(len(local.values))] = local.values
-    return xp.reshape(placed(sums, X) @ xp.reshape(X, (len(local.values), -1)), (count, *shape))
+    chosen = [xp.asarray(np.ascontiguousarray(local.channels[:, k]), device=arrays.device(core)) for k in columns]
+    return chosen, placed(sums, core)
+
+
+def gathered(selected: tuple[list[Any], Any], modes: Sequence[Channels], axes: Sequence[int], core: Any) -> Any:
+    """`summed` for small cores: the products of all entries at once (entries, core), then added up by channel."""
+    xp, shape = namespace(core), [*core.shape]
+    chosen, sums = selected
+    X = core
+    for entries, mode, axis in zip(chosen, modes, axes, strict=True):
+        matrices = xp.take(mode.stack, entries, axis=0)
+        before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+        if before == 1:
+            X = matrices @ xp.reshape(X, (-1, shape[axis], after))
+        else:
+            X = matrices[:, None, :, :] @ xp.reshape(X, (-1, before, shape[axis], after))
+        shape[axis] = mode.lengths[0]
+    return xp.reshape(sums @ xp.reshape(X, (sums.shape[1], -1)), (sums.shape[0], *shape))
 
 
 def expectation(A: Any, ket: TTN, bra: TTN | None = None) -> Any:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+from ...solvers import arrays
+from .tensors import placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +32,36 @@ class Step:
 
 @dataclass(slots=True)
 class Plan:
-    """A step, or a number for that multiple of the identity, and for every mode the combinations (rows, channels) it takes."""
+    """Steps, or numbers for multiples of the identity, and for every mode the combinations (rows, channels) that they take."""
 
-    root: Step | float = 0.0
-    rows: list[list[np.ndarray]] = field(default_factory=list)
-    counts: Sequence[int] = ()
+    counts: Sequence[int]
+    rows: list[list[np.ndarray]]
+    roots: list[Step | float] = field(default_factory=list)
+    placed: dict[Any, Any] = field(default_factory=dict)  # combinations in the library of the cores
 
-    def combinations(self, mode: int) -> np.ndarray:
-        return np.array(self.rows[mode])
+    def combinations(self, mode: int, like: Any) -> Any:
+        """The rows of a mode as a matrix (rows, channels) that multiplies arrays like `like`."""
+        key = (mode, like.dtype, type(like), arrays.device(like))
+        if key not in self.placed:
+            self.placed[key] = placed(np.array(self.rows[mode]), like)
+        return self.placed[key]
 
 
-def planned(channels: np.ndarray, values: np.ndarray, counts: Sequence[int], identities: Sequence[int]) -> Plan:
-    """The plan of entries (N, modes): counts[j] channels of mode j, of which identities[j] is the identity (-1 for none)."""
-    plan = Plan(0.0, [[] for _ in counts], counts)
-    plan.root = factored(plan, channels, values, 0, identities)
+def planned(
+    channels: np.ndarray,
+    values: np.ndarray,
+    counts: Sequence[int],
+    identities: Sequence[int],
+    sums: tuple[np.ndarray, int] | None = None,
+) -> Plan:
+    """The plan of entries (N, modes): counts[j] channels of mode j, of which identities[j] is the identity (-1 for none).
+
+    One sum over all; or, with (the number of its sum for every entry, how many there are), sums 0, 1, ... one by one.
+    """
+    plan = Plan(counts, [[] for _ in counts])
+    for k in range(1 if sums is None else sums[1]):
+        chosen = slice(None) if sums is None else sums[0] == k
+        plan.roots.append(factored(plan, channels[chosen], values[chosen], 0, identities))
     return plan
 
 

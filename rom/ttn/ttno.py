@@ -171,8 +171,11 @@ def dense_core(program: Program, node: int) -> np.ndarray:
 
 
 def local(A: TTNO, node: int) -> Local:
-    """The entries of a core that are not zero; leg operators that are multiples of one another are one."""
+    """The entries of a core that are not zero, one of them if all are; leg operators that are multiples of one another are one."""
     tree, core = A.tree, A.cores[node]
+    if not core.any():
+        width = len(tree.children[node]) + 1 + (tree.leg[node] >= 0)
+        return Local(np.zeros((1, width), int), np.zeros(1, core.dtype), (None,), core.shape[-1])
     if tree.leg[node] < 0:
         index = np.nonzero(core)
         return Local(np.stack(index, axis=1), core[index], (None,), core.shape[-1])
@@ -190,5 +193,4 @@ def local(A: TTNO, node: int) -> Local:
             ops.append(block / c)
         rows.append((*row[:-1], place, row[-1]))
         values.append(c)
-    shape = (len(rows), len(tree.children[node]) + 2)
-    return Local(np.array(rows, dtype=int).reshape(shape), np.array(values, core.dtype), tuple(ops), core.shape[-1])
+    return Local(np.array(rows), np.array(values, core.dtype), tuple(ops), core.shape[-1])

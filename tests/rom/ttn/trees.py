@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from petrov.rom.ttn.state import TTN
 from petrov.rom.ttn.tree import Tree
 
-SIZES = [2, 3, 4, 2, 3]
+SIZES = [2, 3, 2, 2, 3]
 TREES = {
     "balanced": Tree.balanced(SIZES),
     "chain": Tree.chain(SIZES),

@@ -122,7 +122,7 @@ class Krylov:
             ended = beta == 0.0 or m == most
             if not (ended or leading <= EARLY * tol or (m % LOOK == 0 and m >= 2 * LOOK)):
                 continue
-            at = exponent.on(space[1][:m, :m], 0.0 if m == start.shape[0] else beta)
+            at = exponent.on(space[1][:m, :m], beta)
             c, excess = at(left)
             if excess <= 1.0 or ended:
                 part, c = (left, c) if excess <= 1.0 else shortened(at, left, m)

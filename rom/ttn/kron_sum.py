@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import legs
+from .operator_dense import dense_program
 from .program import Program
 from .terms import Term, compiled
 from .tree import Tree
@@ -94,8 +95,6 @@ class KronSum:
 
     def to_dense(self) -> np.ndarray:
         """The matrix on arrays flattened in the order of the leaves: for small trees, tests and debugging."""
-        from .operator_dense import dense_program
-
         return dense_program(self.program)
 
 

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
+from . import algebra
+from .local_sums import expected
+from .singular_values import cut, leading
 from .tensors import adjoint, along, eye, matrix, namespace, norm
 from .tree import Tree
 
@@ -88,27 +91,10 @@ class TTN:
         Singular value decompositions from the leaves to the root: de Lathauwer, de Moor and Vandewalle, SIAM J. Matrix
         Anal. Appl. 21 (2000) 1253, node by node as in Grasedyck, SIAM J. Matrix Anal. Appl. 31 (2010) 2029.
         """
-        from .truncation import leading
-
         if tuple(array.shape) != tree.sizes:
             raise ValueError(f"the array must have the shape {tree.sizes} of the leaves; got {tuple(array.shape)}")
-        xp = namespace(array)
         allowed = tol * norm(array) / math.sqrt(max(len(tree.edges), 1))
-        names = [-1 - leaf for leaf in range(tree.order)]  # of the axes: -1 - leaf, or the node whose parent it is
-        cores: list[Any] = []
-        for node in tree.nodes:
-            own = [*tree.children[node]] + ([-1 - tree.leg[node]] if tree.leg[node] >= 0 else [])
-            rest = [name for name in names if name not in own]
-            array = xp.permute_dims(array, tuple(names.index(name) for name in own + rest))
-            shape = tuple(array.shape)
-            if node == tree.root:
-                cores.append(xp.reshape(array, (*shape, 1)))
-                break
-            unfolded = xp.reshape(array, (math.prod(shape[: len(own)]), -1))
-            U, _, _ = leading(unfolded, allowed)
-            cores.append(xp.reshape(U, (*shape[: len(own)], -1)))
-            array, names = xp.reshape(adjoint(U) @ unfolded, (-1, *shape[len(own) :])), [node, *rest]
-        return cls(tree, tuple(cores))
+        return cls(tree, algebra.decomposed(tree, array, leading, allowed))
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -136,7 +122,7 @@ class TTN:
         """The whole array, axes in the order of the leaves. ValueError above 2^28 entries."""
         if math.prod(self.tree.sizes) > MOST_ENTRIES:
             raise ValueError(f"a dense array of the shape {self.tree.sizes} is too large: contract leaves, or ask for entries")
-        return dense_subtrees(self.tree, self.cores)
+        return algebra.dense(self.tree, self.cores)
 
     def with_cores(self, cores: Mapping[int, Any]) -> TTN:
         """The state with these cores in place of its own."""
@@ -148,23 +134,16 @@ class TTN:
         One QR factorisation a node, from the leaves to the root: the root's core has the norm of the tensor. A rank that is
         larger than the rest of its core is lowered.
         """
-        cores = [*self.cores]
-        for node in self.tree.edges:
-            core = cores[node]
-            xp, parent = namespace(core), self.tree.parent[node]
-            Q, R = xp.linalg.qr(matrix(core))
-            cores[node] = xp.reshape(Q, (*core.shape[:-1], -1))
-            cores[parent] = along(R, cores[parent], self.tree.axis(node))
-        return TTN(self.tree, tuple(cores))
+        return TTN(self.tree, algebra.orthonormal(self.tree, self.cores))
 
     def rounded(self, tol: float = 0.0, max_rank: int | None = None, *, relative: bool = True) -> TTN:
         """Of smaller ranks: weighted truncation (`truncation.truncated`) with a tail of at most tol an edge.
 
         tol is of the norm if relative. The error is at most sqrt(number of edges) times that, unless max_rank binds.
         """
-        from .truncation import truncated
-
-        return truncated(self, tol, max_rank=max_rank, relative=relative)[0]
+        cores = algebra.orthonormal(self.tree, self.cores)
+        limit = tol * norm(cores[-1]) if relative else tol
+        return TTN(self.tree, cut(self.tree, cores, limit, 1, max_rank, True)[0])
 
     def norm(self) -> float:
         """The 2-norm, by QR factorisations: accurate to rounding also where terms cancel."""
@@ -179,9 +158,8 @@ class TTN:
         return TTN(self.tree, tuple(xp.astype(core, getattr(xp, dtype)) for core in self.cores))
 
     def __add__(self, other: TTN) -> TTN:
-        from .algebra import added
-
-        return added(self, other)
+        same_tree(self, other)
+        return TTN(self.tree, algebra.added(self.tree, self.cores, other.cores))
 
     def __sub__(self, other: TTN) -> TTN:
         return self + other.scaled(-1.0)
@@ -196,15 +174,16 @@ class TTN:
 
     def inner(self, other: TTN) -> Any:
         """<self, other>, conjugate in self; a Python number."""
-        from .algebra import inner
+        same_tree(self, other)
+        return arrays.scalar(algebra.overlaps(self.tree, self.cores, other.cores)[-1][0, 0])
 
-        return inner(self, other)
+    def entry(self, *index: int) -> Any:
+        """One entry of the tensor, a Python number, at the cost of one small product a node."""
+        return algebra.entry(self.tree, self.cores, index)
 
     def expectation(self, A: Any) -> Any:
         """<self, A self> of a KronSum or TTNO; divide by norm()^2 where the norm is not 1."""
-        from .environments import expectation
-
-        return expectation(A, self)
+        return expected(A.program, self.cores, self.cores)
 
     def project(self, leaf: int, M: Any) -> TTN:
         """The leg of the leaf multiplied by M^T, M (n_l, k): a state with k in place of n_l. Nothing is conjugated."""
@@ -222,22 +201,6 @@ class TTN:
         kept = tuple(size for leaf, size in enumerate(self.tree.sizes) if leaf not in vectors)
         state = self.contract(vectors)
         return namespace(state.cores[0]).reshape(state.to_dense(), kept)
-
-
-def dense_subtrees(tree: Tree, cores: Sequence[Any]) -> Any:
-    """The tensor of the cores, axes in the order of the leaves."""
-    xp = namespace(cores[0])
-    bases: list[Any] = []  # (entries of the subtree, r), and the leaves in the order of those entries
-    orders: list[list[int]] = []
-    for node in tree.nodes:
-        X, order = cores[node], []
-        for axis, child in enumerate(tree.children[node]):
-            X = along(bases[child], X, axis)
-            order += orders[child]
-        orders.append(order + ([tree.leg[node]] if tree.leg[node] >= 0 else []))
-        bases.append(matrix(X))
-    X = xp.reshape(bases[-1], tuple(tree.sizes[leaf] for leaf in orders[-1]))
-    return xp.permute_dims(X, tuple(int(i) for i in np.argsort(orders[-1])))
 
 
 def working(vectors: Sequence[Any]) -> str:

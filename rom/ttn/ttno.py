@@ -10,7 +10,9 @@ import numpy as np
 
 from . import legs
 from .kron_sum import KronSum, same_terms
+from .operator_dense import dense_program
 from .program import Local, Program, joined
+from .state import TTN
 from .terms import compressed
 from .tree import Tree
 
@@ -125,8 +127,6 @@ class TTNO:
 
     def rounded(self, tol: float = 1e-13) -> TTNO:
         """With the smallest bonds for an error of tol of the Frobenius norm an edge: weighted truncation, as of a state."""
-        from .state import TTN
-
         squared = self.tree.resized({leaf: size * size for leaf, size in enumerate(self.tree.sizes)})
         flat = []
         for node, core in enumerate(self.cores):
@@ -141,8 +141,6 @@ class TTNO:
 
     def to_dense(self) -> np.ndarray:
         """The matrix on arrays flattened in the order of the leaves: for small trees, tests and debugging."""
-        from .operator_dense import dense_program
-
         return dense_program(self.program)
 
 
@@ -171,7 +169,7 @@ def dense_core(program: Program, node: int) -> np.ndarray:
 
 
 def local(A: TTNO, node: int) -> Local:
-    """The entries of a core that are not zero, one of them if all are; leg operators that are multiples of one another are one."""
+    """The entries of a core that are not zero (one if all are); leg operators that are multiples of one another are one."""
     tree, core = A.tree, A.cores[node]
     if not core.any():
         width = len(tree.children[node]) + 1 + (tree.leg[node] >= 0)

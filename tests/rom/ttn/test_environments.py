@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petrov.rom.ttn import environments
+from petrov.rom.ttn import local_sums
 from petrov.rom.ttn.environments import Environments, core_function, expectation, ups
 from petrov.rom.ttn.gauges import gauges
 from petrov.rom.ttn.kron_sum import KronSum
@@ -26,8 +26,8 @@ DTYPES = ["float64", "complex128"]
 def paths(request, monkeypatch):
     """Small nodes are contracted in other ways than large ones: either for all."""
     if request.param == "large":
-        monkeypatch.setattr(environments, "GATHERED", 0)
-        monkeypatch.setattr(environments, "SMALL", 0)
+        monkeypatch.setattr(local_sums, "GATHERED", 0)
+        monkeypatch.setattr(local_sums, "SMALL", 0)
     return request.param
 
 
@@ -109,7 +109,7 @@ def test_several_cores_at_once(paths):
     for node in tree.nodes:
         shape = E.gauges.weighted[node].shape
         C = rng.standard_normal((3, *shape))
-        if np.prod(shape) > environments.SMALL:
+        if np.prod(shape) > local_sums.SMALL:
             np.testing.assert_allclose(E.core(node)(C), np.stack([E.core(node)(one) for one in C]), atol=1e-11)
 
 
@@ -156,3 +156,20 @@ def test_real_stays_real_and_any_library():
     single = Y.cast("float32")
     assert single.dtype == "float32" and Environments.of(A, single).core(tree.root)(single.cores[-1]).dtype == np.float32
     assert strict.expectation(A) == pytest.approx(Y.expectation(A))
+
+
+@pytest.mark.parametrize("which", ["all", "root"])
+def test_scaled_cores_have_no_identity_channels(which, paths):
+    tree = TREES["nested"]
+    A, dense = OPERATORS["from_terms"](tree)
+    cores = [1.5 * core if which == "all" or node == tree.root else core for node, core in enumerate(A.cores)]
+    B = TTNO(tree, tuple(cores))
+    assert max(A.program.complete[:-1]) >= 0 > max(B.program.complete[:-1])
+    check_all(B, dense * 1.5 ** (len(cores) if which == "all" else 1), state(tree, 2).orthonormal())
+
+
+def test_multiples_of_a_leg_operator_are_one():
+    tree = Tree.chain([2, 2])
+    X = np.array([[0.0, 1.0], [1.0, 0.0]])
+    A = TTNO.from_terms(tree, [(1.0, {0: X, 1: X}), (3.0, {0: X}), (0.5, {1: X})])
+    assert [len(local.ops) for local in TTNO(tree, A.cores).program.locals] == [2, 2]

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petrov.rom.ttn.algebra import entry
 from petrov.rom.ttn.state import TTN, unitary_error
 from petrov.rom.ttn.tree import Tree
 from petrov.rom.ttn.truncation import truncated
@@ -31,7 +30,7 @@ def test_algebra_is_that_of_dense_arrays(tree, dtype, rank):
     assert unitary_error(q) < 1e-13
     np.testing.assert_allclose(q.to_dense(), A, **close)
     index = tuple(size - 1 for size in tree.sizes)
-    assert entry(a, index) == pytest.approx(A[index])
+    assert a.entry(*index) == pytest.approx(A[index])
 
 
 @settings(max_examples=40, deadline=None)

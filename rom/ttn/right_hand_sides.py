@@ -1,0 +1,255 @@
+"""What may stand right of Y' = F(t, Y), in the one form that integrators know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .environments import core_function, down, edge_function, up
+from .gauges import Gauges
+from .kron_sum import KronSum
+from .local_solvers import Flow, LinearFlow
+from .operator_kind import is_hermitian, unit
+from .overlaps import overlap_core, overlap_down, overlap_edge, overlap_up
+from .program import Program
+from .projected_function import Function
+from .state import TTN
+from .tree import Tree
+from .ttno import TTNO
+
+__all__ = ["Affine", "Function", "Linear", "RightHandSide", "Stage", "Views", "as_rhs"]
+
+View = Any  # what a right-hand side knows of a subtree, or of the rest of the tree, between two sets of bases
+
+
+class Stage(Protocol):
+    """F during one step, between bases that the integrator chooses.
+
+    A *view* is what F knows of a part of the tree, between orthonormal bases `ket` (those of the state that F is applied to) and
+    `bra` (those it is projected on). Integrators hand views on and do not look into them.
+
+    up(node, below, bra, ket): the subtree of a node, from the views of its children (in order) and two cores of the node.
+    down(node, siblings, above, bra, ket): the rest of the tree at the edge of a node, from the views of all children of its
+    parent (the node's own is not read), the view from above the parent (None at the root), and two cores of the parent,
+    orthonormal towards the node (`Gauges.towards[node]`). In both, `bra is ket` says that all bases below and above are the
+    same as well.
+    core(node, below, above, like): the flow of the core of a node; `like` has the shape (ket) and type of that core, above is
+    None at the root. Between different bases its value has the shape of bra.
+    edge(node, below, above, like): the flow of the matrix S (r of the node's basis, r of the rest) on an edge.
+    """
+
+    def up(self, node: int, below: Sequence[View], bra: Any, ket: Any) -> View: ...
+    def down(self, node: int, siblings: Sequence[View], above: View, bra: Any, ket: Any) -> View: ...
+    def core(self, node: int, below: Sequence[View], above: View, like: Any) -> Flow: ...
+    def edge(self, node: int, below: View, above: View, like: Any) -> Flow: ...
+
+
+class RightHandSide(Protocol):
+    """`at(t, h)`: the stage of the step from t to t + h; coefficients of time in linear terms are those of its middle."""
+
+    @property
+    def tree(self) -> Tree: ...
+    @property
+    def is_complex(self) -> bool: ...
+    def at(self, t: float, h: float) -> Stage: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
+    """Y' = A Y for a KronSum or TTNO, also with a factor, as in -1j * H, and with coefficients that are functions of time.
+
+    Coefficients are taken at the middle of a step (the exponential midpoint rule, of order 2). `hermitian`: whether A is, up to
+    its factor; None looks: the forms <X, A X> of random X are real or not. Operators with callables count as not known.
+
+    >>> import numpy as np
+    >>> tree = Tree.balanced([2, 2])
+    >>> Linear(-1j * KronSum(tree, [(1.0, {0: np.array([1.0, 2.0])})])).hermitian
+    True
+    """
+
+    A: Any
+    hermitian: bool | None = None
+    parts: tuple[tuple[Callable[[float], complex] | None, Program], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.A, KronSum | TTNO):
+            raise TypeError(f"A must be a KronSum or a TTNO; got {type(self.A).__name__}")
+        parts = tuple((coefficient, unit(part.program)) for coefficient, part in self.A.split())
+        object.__setattr__(self, "parts", parts)
+        if self.hermitian is None:
+            known = [is_hermitian(program) for _, program in parts]
+            object.__setattr__(self, "hermitian", None if None in known else all(known))
+
+    @property
+    def tree(self) -> Tree:
+        return self.A.tree
+
+    @property
+    def is_complex(self) -> bool:
+        factor = complex(self.A.factor)
+        return factor.imag != 0 or any(has_complex(coefficient, program) for coefficient, program in self.parts)
+
+    def at(self, t: float, h: float) -> LinearStage:
+        numbers = [1.0 if coefficient is None else coefficient(t + h / 2) for coefficient, _ in self.parts]
+        hermitian = self.hermitian if all(complex(c).imag == 0 for c in numbers) else None
+        return LinearStage(tuple(numbers), tuple(program for _, program in self.parts), self.A.factor, hermitian)
+
+
+def has_complex(coefficient: Callable[[float], complex] | None, program: Program) -> bool:
+    """Whether a part makes a real state complex; a coefficient of time is asked once, at t = 0."""
+    ops = any(getattr(op, "dtype", None) is not None and op.dtype.kind == "c" for local in program.locals for op in local.ops)
+    return ops or program.is_complex or (coefficient is not None and complex(coefficient(0.0)).imag != 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearStage:
+    """`factor` times the sum of numbers times programs; a view is a tuple of channels, one a program."""
+
+    numbers: tuple[complex, ...]
+    programs: tuple[Program, ...]
+    factor: complex
+    hermitian: bool | None
+
+    def up(self, node: int, below: Sequence[View], bra: Any, ket: Any) -> View:
+        return tuple(up(p, node, [view[k] for view in below], bra, ket, known=bra is ket) for k, p in enumerate(self.programs))
+
+    def down(self, node: int, siblings: Sequence[View], above: View, bra: Any, ket: Any) -> View:
+        views = [[view if view is None else view[k] for view in siblings] for k in range(len(self.programs))]
+        return tuple(
+            down(p, node, views[k], None if above is None else above[k], bra, ket, known=bra is ket)
+            for k, p in enumerate(self.programs)
+        )
+
+    def core(self, node: int, below: Sequence[View], above: View, like: Any) -> LinearFlow:
+        shape = tuple(like.shape)
+        return self.summed([
+            core_function(p, node, [view[k] for view in below], None if above is None else above[k], shape, like)
+            for k, p in enumerate(self.programs)
+        ])  # fmt: skip
+
+    def edge(self, node: int, below: View, above: View, like: Any) -> LinearFlow:
+        return self.summed([edge_function(p, node, below[k], above[k], like) for k, p in enumerate(self.programs)])
+
+    def summed(self, functions: list[Callable[[Any], Any]]) -> LinearFlow:
+        if len(functions) == 1 and self.numbers[0] == 1:
+            return LinearFlow(functions[0], self.factor, self.hermitian)
+        pairs = list(zip(self.numbers, functions, strict=True))
+        return LinearFlow(lambda C: sum(c * f(C) for c, f in pairs), self.factor, self.hermitian)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affine:
+    """Y' = A Y + source: A as for `Linear`, the source a TTN on the same tree or a function of time that returns one.
+
+    A source of time is taken at the middle of a step. It need not be orthonormal.
+
+    >>> import numpy as np
+    >>> tree = Tree.balanced([2, 2])
+    >>> b = TTN.product(tree, [np.ones(2), np.ones(2)])
+    >>> Affine(KronSum(tree, [(-1.0, {})]), b).is_complex
+    False
+    """
+
+    A: Any
+    source: TTN | Callable[[float], TTN]
+    linear: Linear = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "linear", self.A if isinstance(self.A, Linear) else Linear(self.A))
+        self.at_time(0.0)
+
+    @property
+    def tree(self) -> Tree:
+        return self.linear.tree
+
+    @property
+    def is_complex(self) -> bool:
+        return self.linear.is_complex or self.at_time(0.0).dtype.startswith("complex")
+
+    def at_time(self, t: float) -> TTN:
+        source = self.source(t) if callable(self.source) else self.source
+        if not isinstance(source, TTN) or source.tree != self.tree:
+            raise ValueError(f"the source must be a TTN on the tree of the operator; got {source!r} at t = {t:g}")
+        return source
+
+    def at(self, t: float, h: float) -> AffineStage:
+        return AffineStage(self.linear.at(t, h), self.at_time(t + h / 2))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AffineStage:
+    """A linear stage and a source; a view is (that of the linear stage, <bra, source> of the same part of the tree)."""
+
+    linear: LinearStage
+    source: TTN
+
+    def up(self, node: int, below: Sequence[View], bra: Any, ket: Any) -> View:
+        linear = self.linear.up(node, [view[0] for view in below], bra, ket)
+        return linear, overlap_up([view[1] for view in below], bra, self.source.cores[node])
+
+    def down(self, node: int, siblings: Sequence[View], above: View, bra: Any, ket: Any) -> View:
+        views = [(None, None) if view is None else view for view in siblings]
+        linear = self.linear.down(node, [view[0] for view in views], None if above is None else above[0], bra, ket)
+        tree = self.source.tree
+        core, rest = self.source.cores[tree.parent[node]], None if above is None else above[1]
+        return linear, overlap_down(tree.axis(node), [view[1] for view in views], rest, bra, core)
+
+    def core(self, node: int, below: Sequence[View], above: View, like: Any) -> LinearFlow:
+        flow = self.linear.core(node, [view[0] for view in below], None if above is None else above[0], like)
+        source = overlap_core([view[1] for view in below], None if above is None else above[1], self.source.cores[node])
+        return LinearFlow(flow.apply, flow.factor, flow.hermitian, source)
+
+    def edge(self, node: int, below: View, above: View, like: Any) -> LinearFlow:
+        flow = self.linear.edge(node, below[0], above[0], like)
+        return LinearFlow(flow.apply, flow.factor, flow.hermitian, overlap_edge(below[1], above[1]))
+
+
+def as_rhs(x: Any) -> RightHandSide:
+    """The right-hand side that x stands for: an operator (KronSum, TTNO), or one of `Linear`, `Affine`, `Function` as it is.
+
+    Make it once for many steps: what is learned of an operator is kept in it. TypeError for anything else.
+
+    >>> tree = Tree.balanced([2, 2])
+    >>> as_rhs(KronSum(tree, [(2.0, {})])).hermitian
+    True
+    """
+    if isinstance(x, KronSum | TTNO):
+        return Linear(x)
+    if all(hasattr(x, name) for name in ("tree", "at", "is_complex")):
+        return x
+    raise TypeError(
+        f"a right-hand side is a KronSum or TTNO A (Y' = A Y), Affine(A, source), or Function(tree, F) with F(t, state) -> TTN; "
+        f"got {type(x).__name__}"
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """A stage seen from every node and edge of one state: all bases are those of its gauges."""
+
+    stage: Stage
+    gauges: Gauges
+    up: tuple[View, ...]
+    down: tuple[View, ...]
+
+    @classmethod
+    def of(cls, stage: Stage, seen: Gauges) -> Views:
+        tree, cores = seen.bases.tree, seen.bases.cores
+        ups: list[View] = []
+        for node in tree.edges:
+            ups.append(stage.up(node, [ups[child] for child in tree.children[node]], cores[node], cores[node]))
+        downs: list[View] = [None] * len(tree.parent)
+        for node in reversed(tree.edges):
+            parent, Q = tree.parent[node], seen.towards[node]
+            downs[node] = stage.down(node, [ups[child] for child in tree.children[parent]], downs[parent], Q, Q)
+        return cls(stage, seen, tuple(ups), tuple(downs))
+
+    def flow(self, node: int) -> Flow:
+        """Of gauges.weighted[node]: K-step at leaf nodes, Galerkin step of the core elsewhere."""
+        below = [self.up[child] for child in self.gauges.bases.tree.children[node]]
+        return self.stage.core(node, below, self.down[node], self.gauges.weighted[node])
+
+    def edge(self, node: int) -> Flow:
+        """Of gauges.S[node].T, which is (rank of the node's basis, rank of the rest)."""
+        return self.stage.edge(node, self.up[node], self.down[node], self.gauges.weighted[node])

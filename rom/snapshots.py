@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..solvers import SolveError, Solver, arrays
+from ..solvers import SolveError, Solver, SolveResult, Status, arrays
 from .parameters import Parameters
 
 FIRST = 1e-8  # tolerance of a first solve
@@ -99,17 +99,25 @@ class BlackBox:
         else:
             self.solver.update(system.A, uses=system.b.shape[1])
         flat = (lambda x: x[:, 0]) if system.b.shape[1] == 1 else (lambda x: x)
-        result = self.solver.solve(flat(system.b), x0=None if x0 is None else flat(x0), rtol=max(self.rtol, FIRST))
+        result = self.attempt(flat(system.b), x0=None if x0 is None else flat(x0), rtol=max(self.rtol, FIRST))
         x = result.x.reshape(system.b.shape)
         for _ in range(CORRECTIONS):
             r = system.b - np.asarray(system.A @ x)
             missing = np.linalg.norm(r, axis=0) > allowed(system, x, self.rtol)
             if not missing.any():
                 return x
-            d = self.solver.solve(flat(np.where(missing, r, 0.0)), rtol=max(self.rtol / FIRST, CORRECTED)).x
+            d = self.attempt(flat(np.where(missing, r, 0.0)), rtol=max(self.rtol / FIRST, CORRECTED)).x
             x = x + d.reshape(x.shape)
         said = f"||b - A x|| stays above {self.rtol:.1e} ||b|| after {CORRECTIONS} corrections; give ReducedModel a looser rtol="
         raise SolveError(said, result)
+
+    def attempt(self, b: np.ndarray, **keywords: Any) -> SolveResult:
+        """A solve that may end where rounding allows no more: whether that is enough is judged by `allowed`."""
+        assert self.solver is not None
+        result = self.solver.solve(b, raise_on_failure=False, **keywords)
+        if result.status not in (Status.CONVERGED, Status.STAGNATED):
+            raise SolveError(str(result), result)
+        return result
 
     def solution(self, mu: np.ndarray, x0: np.ndarray | None = None) -> tuple[System, np.ndarray]:
         """(system, x) at mu. A solve that fails is a SolveError that names mu: nothing is built on half-solved snapshots."""

@@ -164,32 +164,42 @@ def affine(functions: Sequence[Any], parameters: Parameters, train: np.ndarray) 
     Where these do not span what the thetas are in the box (one point, a line, a corner of it), from points of the whole box.
     """
     thetas = Thetas(tuple(as_theta(f, parameters.names) for f in functions), parameters)
-    everywhere = np.concatenate([parameters.random(SPREAD), [parameters.low, parameters.high]])
-    table = thetas(np.concatenate([train, everywhere])).T
-    scale = np.abs(table).max(axis=1)
-    if not scale.all():
-        raise ValueError(f"theta {int(np.argmin(scale))} is zero everywhere; leave it out")
-    nodes, which = chosen(thetas, train, scale)
-    if not spanned(table, thetas(nodes).T, which):
-        nodes, which = chosen(thetas, np.concatenate([train, everywhere]), scale)
+    everywhere = np.concatenate([train, parameters.random(SPREAD), [parameters.low, parameters.high]])
+    table = thetas(everywhere).T
+    if not (named := np.abs(table).max(axis=1) > 0).all():
+        raise ValueError(f"theta {int(np.argmin(named))} is zero everywhere; leave it out")
+    table = balanced(table)
+    nodes, which = chosen(table[:, : len(train)])
+    if not spanned(table, nodes, which):
+        nodes, which = chosen(table)
+    nodes = everywhere[nodes]
     T = np.linalg.inv(thetas(nodes)[:, which])  # A(mu_m) = sum_q theta_q(mu_m) A_q
     weights = thetas if len(which) == len(functions) else Chosen(thetas, which)
     dropped = "" if len(which) == len(functions) else f", {len(functions) - len(which)} of them combinations of the others"
     return Decomposition(nodes, T, weights, EXACT, f"affine in {len(functions)} functions{dropped}")
 
 
-def chosen(thetas: Thetas, mus: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(nodes, which of the thetas are independent there)."""
-    found = eim(thetas(mus).T / scale[:, None], tol=1e-13)
-    return mus[found.nodes], np.sort(found.points)
+def balanced(table: np.ndarray) -> np.ndarray:
+    """Thetas (Q, m) relative to their usual sizes, and at each parameter to the largest of them: a term is found best where it is
+    large beside the others, be it small or not."""
+    size = np.abs(table)
+    size = size / np.array([np.median(row[row > 0]) for row in size])[:, None]
+    largest = size.max(axis=0)
+    return table * np.divide(size, np.abs(table) * largest, out=np.zeros(size.shape), where=size > 0)
 
 
-def spanned(table: np.ndarray, at_nodes: np.ndarray, which: np.ndarray) -> bool:
-    """Whether all thetas (Q, m) are combinations of those at the nodes (Q, d), with weights that do not blow up rounding."""
+def chosen(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(columns to be nodes, which of the rows are independent)."""
+    found = eim(table, tol=1e-13)
+    return found.nodes, np.sort(found.points)
+
+
+def spanned(table: np.ndarray, nodes: np.ndarray, which: np.ndarray) -> bool:
+    """Whether all columns are combinations of those at the nodes, with weights that do not blow up rounding."""
     if not len(which):
         return False
-    beta = np.linalg.solve(at_nodes[which], table[which])
-    wrong = np.abs(at_nodes @ beta - table).max(axis=1)
+    beta = np.linalg.solve(table[np.ix_(which, nodes)], table[which])
+    wrong = np.abs(table[:, nodes] @ beta - table).max(axis=1)
     return bool((wrong <= 1e-10 * np.abs(table).max(axis=1)).all() and np.abs(beta).sum(axis=0).max() <= LARGEST)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...solvers import arrays
 from ..snapshots import System
 from ..stability.eigenvalues import confirmed, hermitian_part, smallest_eigenvalue, smallest_singular_value
-from .evaluation import EPS, ROUNDING
+from .evaluation import EPS, LIKELY, ROUNDING
 from .offline import ESTIMATE, NONE, RIGOROUS, Offline, full_solution
 from .part import part_of
 from .prediction import Prediction, Verification
@@ -34,11 +34,13 @@ def verify(model: Any, mu: np.ndarray) -> Verification:
 
 
 def residual_norm(offline: Offline, system: System, u: np.ndarray) -> np.ndarray:
-    """||b - A u||_{X'} (k,), floored at what rounding may make of A u."""
+    """||b - A u||_{X'} (k,), floored at what rounding may make of A u: of |A| |u|, where the entries are known."""
     assert offline.factor is not None
     image = np.asarray(system.A @ u)
-    floor = ROUNDING * EPS * (offline.factor.dual_norm(system.b) + offline.factor.dual_norm(image))
-    return np.maximum(offline.factor.dual_norm(system.b - image), floor)
+    stored = arrays.sparse(system.A) or isinstance(system.A, np.ndarray)
+    terms = np.asarray(abs(system.A) @ abs(u)) if stored else image
+    floor = ROUNDING * EPS * (offline.factor.dual_norm(system.b) + offline.factor.dual_norm(terms))
+    return np.maximum(offline.factor.dual_norm(system.b - image) + floor / LIKELY, floor)
 
 
 def constant(offline: Offline, system: System, mu: np.ndarray) -> tuple[float, str, str]:
@@ -82,7 +84,7 @@ def fall_back(model: Any, found: Prediction, tol: float, fallback: str, relative
 def above(found: Prediction, tol: float, relative: bool) -> np.ndarray:
     """Where the bound of any right-hand side is not at most tol; NaN is."""
     bound = found.relative_bound if relative else found.bound
-    return np.asarray(~(bound.reshape(len(found), -1) <= tol).all(axis=1))
+    return np.asarray(~(bound <= tol).all(axis=tuple(range(1, bound.ndim))))
 
 
 def enrich(model: Any, mu: np.ndarray, u: np.ndarray) -> None:

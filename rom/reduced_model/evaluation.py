@@ -13,6 +13,7 @@ from . import online
 from .online import Reduced
 
 ROUNDING = 16  # units of round-off of what the residual is a difference of: below that a bound says nothing about the error
+LIKELY = 8  # this part of it is added to larger residuals
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -26,6 +27,7 @@ class Batch:
     outputs: np.ndarray | None
     alpha: np.ndarray
     errors: np.ndarray | None  # (2, m) of the interpolated operator and right-hand side, where they are known
+    unit: float = EPS  # of rounding
 
     def __len__(self) -> int:
         return len(self.mus)
@@ -34,11 +36,11 @@ class Batch:
         """This batch and another behind it."""
 
         def both(a: Any, b: Any) -> Any:
-            return None if a is None else np.concatenate([a, b], axis=-1)
+            return None if a is None or b is None else np.concatenate([a, b], axis=-1)
 
         names = ("thetas", "rhs", "outputs", "alpha", "errors")
         parts = {name: both(getattr(self, name), getattr(other, name)) for name in names}
-        return Batch(np.concatenate([self.mus, other.mus]), **parts)
+        return Batch(np.concatenate([self.mus, other.mus]), **parts, unit=self.unit)
 
 
 Alpha = Callable[[np.ndarray], np.ndarray]
@@ -55,20 +57,21 @@ def batch(
         if len(errors) != 2 or not (np.isfinite(errors).all() and (errors >= 0).all()):
             raise ValueError("error(mus) must return two bounds, finite and not negative: of the operator and of b")
     rows = split.L.weights(mus) if split.L is not None and outputs else None
-    return Batch(mus, split.A.weights(mus), split.b.weights(mus), rows, alpha(mus), errors)
+    return Batch(mus, split.A.weights(mus), split.b.weights(mus), rows, alpha(mus), errors, split.unit)
 
 
 def solved(reduced: Reduced, given: Batch) -> tuple[np.ndarray, np.ndarray]:
     """(a (N, k, m), bounds (k, m) of the error in the norm of X).
 
-    bound = (||r||_{X'} + eps_b + eps_A ||u_N||_X) / alpha, floored at ROUNDING eps times the sizes of the terms of which r is the
-    sum, over alpha; infinite where alpha is not positive, or the reduced matrix singular.
+    bound = (||r||_{X'} + eps_b + eps_A ||u_N||_X) / alpha, where to ||r|| a part of its rounding is added, which is ROUNDING eps
+    times the sizes of the terms of which r is the sum, and the whole of it is the least it counts as; infinite where alpha is
+    not positive, or the reduced matrix singular.
     """
     a = online.solve(reduced, given.thetas, given.rhs)
     residual = online.residual(reduced, given.thetas, given.rhs, a)
     if given.errors is not None:
         residual = residual + given.errors[1] + given.errors[0] * np.linalg.norm(a, axis=0)
-    floor = ROUNDING * EPS * online.rounding(reduced, given.thetas, given.rhs, a)
+    floor = ROUNDING * given.unit * online.rounding(reduced, given.thetas, given.rhs, a)
     positive = given.alpha > 0
-    bound = np.maximum(residual, floor) / np.where(positive, given.alpha, 1.0)
+    bound = np.maximum(residual + floor / LIKELY, floor) / np.where(positive, given.alpha, 1.0)
     return a, np.where(positive & ~np.isnan(bound), bound, np.inf)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import online
-from .evaluation import EPS, ROUNDING, Batch, solved
+from .evaluation import ROUNDING, Batch, solved
 from .online import Reduced
 from .projection import Projection
 
@@ -65,7 +65,7 @@ class Part:
         if given.errors is not None:  # of the interpolated operator: the correction does not know of it
             output_bound = output_bound + length * (given.errors[1] + given.errors[0] * norms)
         terms = sizes * norms + length * online.rounding(self.reduced, given.thetas, given.rhs, a)
-        return Answer(a, of_field, norms, outputs, np.fmax(output_bound, ROUNDING * EPS * terms))
+        return Answer(a, of_field, norms, outputs, output_bound + ROUNDING * given.unit * terms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ def conjugate(given: Batch) -> Batch:
     """The weights of the adjoint problem: those of A^H and L^H."""
     assert given.outputs is not None
     errors = None if given.errors is None else given.errors * np.array([[1.0], [0.0]])
-    return Batch(given.mus, given.thetas.conj(), given.outputs.conj(), None, given.alpha, errors)
+    return Batch(given.mus, given.thetas.conj(), given.outputs.conj(), None, given.alpha, errors, given.unit)
 
 
 def part_of(projection: Projection, dual: Projection | None = None) -> Part:
@@ -92,9 +92,9 @@ def part_of(projection: Projection, dual: Projection | None = None) -> Part:
     if dual is None:
         return Part(V, reduced, None, projection)
     along = dual.W.columns.conj().T @ projection.half_terms()  # Z^H [b_p, A_q v_j]
-    P, k, N, Q = reduced.b.shape[0], reduced.columns, reduced.size, reduced.A.shape[0]
-    b = along[:, : P * k].reshape(-1, P, k).transpose(1, 0, 2)
-    A = along[:, P * k :].reshape(-1, N, Q).transpose(2, 0, 1)
+    P, k, M, N, Q = reduced.b.shape[0], reduced.columns, dual.size, reduced.size, reduced.A.shape[0]
+    b = along[:, : P * k].reshape(M, P, k).transpose(1, 0, 2)
+    A = along[:, P * k :].reshape(M, N, Q).transpose(2, 0, 1)
     return Part(V, reduced, Dual(dual.reduced(), np.ascontiguousarray(b), np.ascontiguousarray(A)), projection, dual)
 
 

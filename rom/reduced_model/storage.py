@@ -51,7 +51,7 @@ def save(model: Any, path: str | Path, *, basis: bool = True, single: bool = Fal
         "parameters": model.parameters.record(), "vector": model.box.vector, "unknowns": offline.split.A.terms.shape[0],
         "reason": model.history.reason, "seconds": model.seconds, "basis": basis, "parts": len(model.parts), "seed": model.seed,
         "rtol": model.box.rtol, "bound": offline.kind, "quantities": {}, "stability": None, "error": offline.error is not None,
-        "measured": list(offline.measured),
+        "measured": list(offline.measured), "unit": offline.split.unit,
     }  # fmt: skip
     for name in ("A", "b", "L"):
         quantity = getattr(offline.split, name)
@@ -132,7 +132,7 @@ def offline_of(header: Any, held: Mapping[str, np.ndarray], model: Any, operator
     for name, record in header["quantities"].items():
         by: Decomposition = weight_files.unpacked(record, group(held, name), name, model, operator)
         quantities[name] = Quantity(Terms((n, n), np.dtype(float), None) if name == "A" else None, by)
-    split = Split(quantities["A"], quantities["b"], quantities.get("L"))
+    split = Split(quantities["A"], quantities["b"], quantities.get("L"), float(header["unit"]))
     X = matrix_from(header["X"], group(held, "X")) if header.get("X") else None
     factor = None if X is None else cholesky(X)
     error = getattr(operator, "error", None)

@@ -66,6 +66,8 @@ TESTS = P.random(1000, seed=8_821)
 # -- One bound for every kind of matrix ------------------------------------------------------------------------------------
 
 H = sp.csr_array(K + 1j * sp.diags_array([0.4, -0.4], offsets=[-1, 1], shape=(n, n)))
+S = sp.diags_array(10.0 ** np.linspace(-4, 4, n))
+S_K = S @ K @ S
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "not symmetric": (assemble, {}),
     "symmetric": (lambda mu: (K + mu["k"] * M + mu["c"] ** 2 * M, f), {"operator": Affine(["1", "k", "c**2"])}),
@@ -81,6 +83,15 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "patterns differ": (lambda mu: (sp.csr_array(K + mu["k"] * M + (mu["c"] * C if mu["c"] > 0 else 0 * M)), f), {
         "operator": Affine(["1", "k", lambda mu: np.maximum(mu["c"], 0.0)])}),
     "written over": (None, {}),
+    "a theta for one point": (
+        lambda mu: (K + max(mu["k"], 40 * abs(mu["c"])) * M, f),
+        {"operator": Affine(["1", lambda mu: np.max([mu["k"], 40 * np.abs(mu["c"])])])},
+    ),
+    "alpha for one point": (assemble, {"stability": lambda mu: min(mu["k"], 1.0)}),
+    "sizes far apart": (
+        lambda mu: (sp.csr_array(S @ (K + mu["k"] * M + mu["c"] * C) @ S), S @ f), {"product": sp.csr_array(S_K).tocoo()},
+    ),
+    "coefficients far apart": (lambda mu: (mu["k"] ** 3 * M + K, f), {"operator": Affine(["k**3", "1"])}),
 }  # fmt: skip
 
 
@@ -131,6 +142,54 @@ def test_fixed_unknowns_survive_interpolation():
     assert (weights < 0).any() and abs(model.predict(TESTS[:50]).fields()[:, [0, 17, n - 1]]).max() < 1e-14
     A = model.offline.split.A.combined(TESTS[3])
     np.testing.assert_allclose(A[[0, 17, n - 1]].toarray(), np.eye(n)[[0, 17, n - 1]], atol=1e-12)
+
+
+LITTLE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "one point": ([[5.0, 3.0]], {}),
+    "two points": ([[5.0, 3.0], [100.0, -5.0]], {}),
+    "a line": (np.stack([np.linspace(1, 10, 30)] * 2, axis=1), {}),
+    "c = 0": (np.stack([np.linspace(1, 500, 30), np.zeros(30)], axis=1), {}),
+    "a heap": (np.array([5.0, 3.0]) + 1e-8 * np.random.default_rng(6).random((20, 2)), {}),
+}
+
+
+@pytest.mark.parametrize("name", LITTLE)
+def test_training_points_that_say_little(name):
+    """They may make a poor basis, but never a bound that is none: what is exact is exact in the whole box."""
+    train, options = LITTLE[name]
+    r = fitted(train=train, **options).predict(TESTS[:200])
+    error = sizes(r.fields() - np.stack([solution(assemble, mu) for mu in TESTS[:200]]))
+    assert r.kind == "rigorous" and (r.bound >= error - 1e-12).all()
+
+
+def test_what_training_points_do_not_show():
+    """b does not change along them, or only in a corner: an estimate at the most, or refused at the solve that shows it."""
+    line = np.stack([np.linspace(1, 500, 30), np.zeros(30)], axis=1)
+    tilted = lambda mu: (K + mu["k"] * M, f * (1 + mu["c"] * x))  # noqa: E731
+    assert fitted(tilted, train=line, operator=Affine(["1", "k"])).predict(TESTS).kind == "estimate"
+    corner = lambda mu: (K + mu["k"] * M, f * (1 + (mu["k"] == 1.0)))  # noqa: E731
+    with pytest.raises(ValueError, match="b differs from the sum"):
+        fitted(corner, train=np.concatenate([TESTS[:300], [[1.0, 0.0]]]), operator=Affine(["1", "k"]))
+
+
+@pytest.mark.parametrize("dual", [False, True])
+def test_complex_outputs(dual):
+    """Complex rows with complex coefficients: the norm of L(mu) is that of sum conj(weight) L^H."""
+    rows = np.stack([L[0] * 1j * x + 2 * L[1], L[1] * (1 + 2j * x) + 1j * L[0]])
+    weights = lambda mu: [1, mu["k"] * (1 + 1j), 1j * mu["c"]]  # noqa: E731
+
+    def black_box(mu: dict[str, float]) -> Any:
+        w = weights(mu)
+        return K + (mu["k"] + 1j * mu["c"]) * M, f + 1j * mu["c"] * x * f, np.stack([w[1] * rows[0] + w[2] * rows[1], rows[0]])
+
+    affine = Affine(["1", "k + 1j*c"], rhs=["1", "1j*c"], output=["1", "k*(1+1j)", "1j*c"])
+    model = fitted(black_box, operator=affine, basis=Greedy(1e-3, 30), dual=dual)
+    r, primal = model.predict(TESTS[:100]), fitted(black_box, operator=affine, basis=Greedy(1e-3, 30)).predict(TESTS[:100])
+    for i, mu in enumerate(TESTS[:100]):
+        A, b, rows_here = black_box(P.mapping(mu))
+        assert (abs(rows_here @ np.linalg.solve(A.toarray(), b) - r.outputs[i]) <= r.output_bound[i]).all()
+        norms = np.sqrt(np.einsum("ln,nl->l", rows_here, np.linalg.solve(K.toarray(), rows_here.conj().T)).real)
+        np.testing.assert_allclose(primal.output_bound[i], norms * primal.bound[i], rtol=1e-8)
 
 
 def test_several_right_hand_sides():
@@ -233,6 +292,25 @@ def test_nothing_is_learned_that_fails_elsewhere(train):
         assert abs(model.offline.split.A.combined(mu) - exact).max() < 1e-2 * abs(exact).max()
 
 
+def test_errors_stated_for_the_operator_say_nothing_of_outputs():
+    black_box = lambda mu: (*moving(mu), L[:1] * bump(x[:, None], mu))  # noqa: E731
+    eim = EIM([bump, sigma], [edges[:, None], np.zeros((1, 1))], error=lambda mus: (0.1, 0.0))
+    assert fitted(moving, operator=eim).predict(TESTS[:3]).kind == "rigorous"
+    assert fitted(black_box, operator=eim).predict(TESTS[:3]).kind == "estimate"
+
+
+def test_where_there_is_no_bound():
+    """A singular corner and parameters without a stability constant: infinite there, and as good as ever elsewhere."""
+    box = Parameters(k=(0.0, 1.0))
+    model = ReducedModel(lambda mu: (mu["k"] * K, f), box, operator=["k"], product=K, stability=lambda mu: mu["k"])
+    r = model.fit(np.linspace(0.1, 1, 10)).predict([[0.0], [0.5]])
+    assert r.bound[0] == np.inf and r.bound[1] < 1e-12
+    box = Parameters(c=(-11.0, 50.0))
+    model = ReducedModel(lambda mu: (K + mu["c"] * M, f), box, operator=["1", "c"], product=K).fit(100)
+    r = model.predict([[-10.9], [0.0], [40.0]])
+    assert r.kind == "rigorous" and r.bound[0] == np.inf and r.bound[1:].max() < 1e-5 and "no bound" in model.history.reason
+
+
 # -- The hierarchy ---------------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +327,29 @@ def test_fallback():
     assert 0 < rich.full.sum() < 30 and model.size > 6 and rich.bound.max() <= tol
     assert (sizes(rich.fields() - exact) <= rich.bound + 1e-12).all()
     assert not model.predict(TESTS[:60], tol=tol, fallback="enrich").full.any()  # it has learned
+
+
+def test_enriched_by_the_last_parameter():
+    model = fitted(basis=Greedy(1e-3, 3))
+    r = model.predict(TESTS[:1], tol=1e-10, fallback="enrich")
+    assert r.full.all() and model.size == 4
+    assert len(model.predict(TESTS[:0], tol=1e-10, fallback="enrich")) == 0
+    for tol in (np.nan, -1.0):
+        with pytest.raises(ValueError, match="tol must be"):
+            model.predict(TESTS[:1], tol=tol, fallback="full")
+
+
+def test_arrays_of_the_caller():
+    """What a user does with his arrays afterwards changes nothing."""
+    mus, train, X, rows = TESTS[:5].copy(), P.random(20), K.copy(), L.copy()
+    model = ReducedModel(lambda mu: assemble(mu)[:2], P, operator=THETAS, product=X, stability=None, output=rows, basis=POD(size=3))
+    rows *= 0
+    r = model.fit(train).predict(mus)
+    first = model.verify(TESTS[0]).bound
+    for array in (mus, train, X.data):
+        array *= 0
+    assert abs(r.outputs).min() > 0 and r.mus.min() != 0 and model.selected.min() != 0
+    assert model.verify(TESTS[0]).bound == first
 
 
 # -- Other bases -----------------------------------------------------------------------------------------------------------
@@ -308,6 +409,18 @@ def test_save_and_load(name, tmp_path):
     for key in needed:
         with pytest.raises(ValueError, match=f"load\\(path, {key}="):
             load(path, **{other: given[other] for other in needed if other != key})
+
+
+def test_single_precision(tmp_path):
+    """The bound of fields counts what the basis lost in the file."""
+    model, path = fitted(basis=Greedy(1e-9, 40)), tmp_path / "a.rom"
+    model.save(path, single=True)
+    again = load(path, stability=lambda mu: 1.0)
+    again.save(path)
+    for mmap in (False, True):
+        r = load(path, stability=lambda mu: 1.0, mmap=mmap).predict(TESTS[:50])
+        error = sizes(r.fields() - np.stack([solution(assemble, mu) for mu in TESTS[:50]]))
+        assert (r.bound >= error).all() and r.bound.max() < 1e-6
 
 
 def test_load_refuses_other_functions_and_broken_files(tmp_path):
@@ -396,6 +509,23 @@ def test_a_checkpoint_of_another_problem(tmp_path):
     other = ReducedModel(lambda mu: (2 * assemble(mu)[0], f), P, operator=Affine(THETAS), product=K, stability=lambda mu: 1.0)
     with pytest.raises(FileExistsError):
         other.fit(50, checkpoint=tmp_path)
+    other = ReducedModel(lambda mu: (K + mu["k"] * M + 2 * mu["c"] * C, f, L), P, operator=THETAS, product=K, stability=1.0)
+    with pytest.raises(FileExistsError):  # in the middle of the box they are the same
+        other.fit(50, checkpoint=tmp_path)
+
+
+def test_a_checkpoint_tells_adjoint_solutions_apart(tmp_path):
+    """A fit with another tol meets the adjoint solutions of the first where it asks for more primal ones, at the same mu."""
+    train = np.array([[2.0, -5.0], [300.0, 5.0]])
+    fitted_in = lambda tol, folder: ReducedModel(  # noqa: E731
+        lambda mu: (K + mu["k"] * M + mu["c"] * C, f, 10 * L), P, operator=THETAS, product=K, stability=1.0,
+        basis=Greedy(tol, 9), dual=True).fit(train, checkpoint=folder)
+    first = fitted_in(0.3, tmp_path)
+    assert first.size == 0 and first.parts[0].dual.reduced.size > 0
+    with pytest.warns(RuntimeWarning, match="not the one that is needed"):
+        second = fitted_in(1e-9, tmp_path)
+    assert second.size > first.size
+    np.testing.assert_allclose(second.predict(TESTS[:9]).bound, fitted_in(1e-9, None).predict(TESTS[:9]).bound, rtol=1e-6)
 
 
 # -- Bad input -------------------------------------------------------------------------------------------------------------
@@ -418,6 +548,9 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "singular": (lambda mu: (K - K, f), {"operator": Affine(["1"])}, SolveError, "full solve at"),
     "dual without outputs": (lambda mu: (assemble(mu)[0], f), {"dual": True}, ValueError, "output=L"),
     "by products, nothing known": (lambda mu: (sp.linalg.aslinearoperator(K), f), {"operator": "auto"}, ValueError, "products alone"),
+    "thetas of a small part": (
+        lambda mu: (sp.csr_array(sp.block_diag([1e12 * K, K + mu["k"] * M])), np.r_[f, f]), {
+            "operator": Affine(["1"]), "product": sp.csr_array(sp.block_diag([K, K]))}, ValueError, "differs from the sum"),
     "theta not finite": (assemble, {"operator": Affine(["1", "k", lambda mu: mu["c"] * np.inf])}, ValueError, "theta 2 must return"),
 }  # fmt: skip
 

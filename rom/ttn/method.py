@@ -12,6 +12,7 @@ from .krylov import Krylov
 from .local_solvers import Stats
 from .runge_kutta import AdaptiveRK
 from .state import TTN, unitary_error
+from .truncation import truncated
 
 FLOOR = 1e-14  # of the norm: no tolerance of a truncation lies below
 
@@ -83,3 +84,14 @@ def checked_ranks(min_rank: int, max_rank: int | None) -> None:
 def checked_truncation(truncation: str) -> None:
     if truncation not in ("weighted", "published"):
         raise ValueError(f'truncation must be "weighted" or "published"; got {truncation!r}')
+
+
+def truncate(method: Any, state: TTN, theta: float) -> tuple[TTN, tuple[float, ...]]:
+    """`truncated` for an orthonormal state by the rules of a method: min_rank, max_rank, truncation."""
+    weighted = method.truncation == "weighted"
+    return truncated(state, theta, min_rank=method.min_rank, max_rank=method.max_rank, weighted=weighted, orthonormal=True)
+
+
+def checked_tolerance(tolerance: float) -> None:
+    if not 0 <= tolerance < np.inf:
+        raise ValueError(f"tolerance must be a number >= 0; got {tolerance}")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .environments import core_function, down, edge_function, up
 from .gauges import Gauges
 from .kron_sum import KronSum
 from .local_solvers import Flow, LinearFlow
+from .local_sums import core_function, down, edge_function, up
 from .operator_kind import is_hermitian, unit
 from .overlaps import overlap_core, overlap_down, overlap_edge, overlap_up
 from .program import Program
@@ -115,7 +115,7 @@ class LinearStage:
         return tuple(up(p, node, [view[k] for view in below], bra, ket, known=bra is ket) for k, p in enumerate(self.programs))
 
     def down(self, node: int, siblings: Sequence[View], above: View, bra: Any, ket: Any) -> View:
-        views = [[view if view is None else view[k] for view in siblings] for k in range(len(self.programs))]
+        views: list[list[Any]] = [[None if view is None else view[k] for view in siblings] for k in range(len(self.programs))]
         return tuple(
             down(p, node, views[k], None if above is None else above[k], bra, ket, known=bra is ket)
             for k, p in enumerate(self.programs)

@@ -31,6 +31,8 @@ from .tensors import conjugate, is_complex, namespace, placed
 LOOK = 4  # Krylov steps between two looks at the error while its leading term is large, from twice as many on
 EARLY = 30.0  # times the tolerance: leading term of the error at which to look
 CAUTION = 0.8  # of a predicted substep
+SAFETY = 2.0  # times the estimated error; without it, one oscillating problem in twenty ends above a loose tolerance
+SAMPLES = np.array([1.0, 0.9, 0.8])  # of a substep, at which the residual is looked at
 TRIES = 200  # predictions of a substep
 ASYMMETRY = 1e-3  # relative to H on the basis, from which H is no Hermitian operator: far above rounding, also in single
 
@@ -54,9 +56,9 @@ class Krylov:
 
     Notes
     -----
-    The error after m steps is estimated by its first term, |h f| beta_m |e_m^T phi_1(h f T) e_1| ||Y||, or by the residual at the
-    end if that is larger: an estimate. Every basis vector is made orthogonal twice. Holds max_dim + 1 vectors. Step m costs one
-    application of H and 2 m sweeps (Arnoldi: 4 m).
+    The error after m steps is estimated by its first term, |h f| beta_m |e_m^T phi_1(h f T) e_1| ||Y||, or from the residual near
+    the end if that is larger, and doubled. Every basis vector is made orthogonal twice. Holds max_dim + 1 vectors. Step m costs
+    one application of H and about 2 m sweeps (Arnoldi: 4 m).
 
     Y = 0 without b, h = 0 and spaces that H does not leave end at once. Raises TypeError if F is not linear, ValueError if Y is
     not finite, LocalSolveError if H gives NaN, if it is declared Hermitian and is not, or after max_substeps.
@@ -182,14 +184,13 @@ class Exponent:
 
     def on(self, T: np.ndarray, beta: float) -> Callable[[float], tuple[np.ndarray, float]]:
         """The function part -> (coefficients for the basis, estimated error / allowed error) for a part of h."""
-        p, m = (0 if self.h is None else 1), len(T)
-        first_column = (hermitian_phi if self.hermitian else general_phi)(T, p)
+        first_column = (hermitian_phi if self.hermitian else general_phi)(T, 0 if self.h is None else 1)
 
         def at(part: float) -> tuple[np.ndarray, float]:
             z, gain = self.z * part, self.size * (1.0 if self.h is None else self.h * part)
             with np.errstate(over="ignore", invalid="ignore"):
                 c, following = first_column(z)
-                error = abs(gain * z) * beta * max(abs(following), abs(c[-1]) / m)
+                error = SAFETY * abs(gain * z) * beta * following
                 c = gain * c
                 change = math.sqrt(np.vdot(c, c).real)
             if not math.isfinite(error + change):
@@ -199,31 +200,39 @@ class Exponent:
         return at
 
 
-def hermitian_phi(T: np.ndarray, p: int) -> Callable[[Any], tuple[np.ndarray, Any]]:
-    """z -> (phi_p(z T) e_1, e_m^T phi_(p+1)(z T) e_1) for the tridiagonal part of T, by its eigenvectors."""
+def hermitian_phi(T: np.ndarray, p: int) -> Callable[[Any], tuple[np.ndarray, float]]:
+    """z -> (phi_p(z T) e_1, size of the first term of the error) for the tridiagonal part of T, by its eigenvectors.
+
+    The latter is the integral of the residual, |e_m^T phi_(p+1)(z T) e_1|, or, where that is small by chance, what the residual
+    at one of SAMPLES would come to if it had grown like a power.
+    """
     asymmetry = T - T.conj().T
     if abs(asymmetry).max() > ASYMMETRY * abs(T).max():
         raise LocalSolveError("H is declared hermitian=True, and is not: with hermitian=None it is treated as any other matrix")
     values, Q = np.linalg.eigh(T.real)  # reads the lower triangle: diagonal and betas
+    both, m = Q[-1] * Q[0], len(T)
 
-    def first_column(z: Any) -> tuple[np.ndarray, Any]:
+    def first_column(z: Any) -> tuple[np.ndarray, float]:
         w = z * values
-        return Q @ (phi(p, w) * Q[0]), Q[-1] @ (phi(p + 1, w) * Q[0])
+        at_samples = phi(p, SAMPLES[:, None] * w)
+        residual = abs(at_samples @ both) * SAMPLES ** (p + 1)
+        return Q @ (at_samples[0] * Q[0]), max(abs(both @ phi(p + 1, w)), residual.max() / m)
 
     return first_column
 
 
-def general_phi(T: np.ndarray, p: int) -> Callable[[Any], tuple[np.ndarray, Any]]:
+def general_phi(T: np.ndarray, p: int) -> Callable[[Any], tuple[np.ndarray, float]]:
     """The same for any T, by exp [[z T, e_1, 0], [0, 0, 1], [0, 0, 0]]: its last columns begin with phi_1 e_1 and phi_2 e_1."""
     from scipy.linalg import expm
 
     m = len(T)
 
-    def first_column(z: Any) -> tuple[np.ndarray, Any]:
+    def first_column(z: Any) -> tuple[np.ndarray, float]:
         big = np.zeros((m + 2, m + 2), np.result_type(T, type(z)))
         big[:m, :m], big[0, m], big[m, m + 1] = z * T, 1.0, 1.0
         E = expm(big) if np.isfinite(big).all() else np.full_like(big, np.inf)
-        return E[:m, m if p else 0], E[m - 1, m + p]
+        c = E[:m, m if p else 0]
+        return c, max(abs(E[m - 1, m + p]), abs(c[-1]) / m)
 
     return first_column
 

@@ -10,11 +10,9 @@ import numpy as np
 
 from ..operators.decomposition import Split
 from . import online
-from .online import Reduced
+from .online import EPS, ROUNDING, Reduced
 
-ROUNDING = 16  # units of round-off of what the residual is a difference of: below that a bound says nothing about the error
 LIKELY = 8  # this part of it is added to larger residuals
-EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,6 +18,8 @@ from ...solvers import arrays
 LANES = 64  # parameters that are solved side by side: their triangles stay in the second cache up to N = 60
 CHUNK = 4096  # parameters whose small matrices exist at once where LAPACK solves them
 THREADED_FROM = 2_000
+ROUNDING = 16  # units of round-off of what the residual is a difference of: below that a bound says nothing about the error
+EPS = float(np.finfo(np.float64).eps)
 FEW = 32  # columns below which a triangular product is no quicker than a full one
 
 
@@ -27,6 +29,7 @@ class Reduced:
 
     A (Q, N, N), b (P, N, k), R (K, P k + N Q) the residual's coordinates, columns b_pk first, then A_q v_j with q fastest;
     L (S, l, N) output rows and RL (K', S l) their coordinates, or None. triangular: R is upper triangular; hermitian: A(mu) is.
+    rounded (P k + N Q,): the norms of what rounding made of the vectors behind the columns of R, or None.
     """
 
     A: Any
@@ -36,6 +39,7 @@ class Reduced:
     RL: Any = None
     hermitian: bool = False
     triangular: bool = False
+    rounded: Any = None
 
     @property
     def size(self) -> int:
@@ -54,21 +58,25 @@ class Reduced:
 
     @cached_property
     def lengths(self) -> Any:
-        """The norms of the columns of R."""
-        return norms(self.R, arrays.namespace(self.R))
+        """The norms of the columns of R; more where ROUNDING units of that are less than the rounding of the products themselves,
+        as where A_q v_j is next to nothing beside |A_q| |v_j|."""
+        xp = arrays.namespace(self.R)
+        sizes = norms(self.R, xp)
+        return sizes if self.rounded is None else xp.maximum(sizes, self.rounded / (ROUNDING * EPS))
 
     def truncated(self, N: int) -> Reduced:
         """The model that the first N basis vectors give."""
         Q, P, k = self.A.shape[0], self.b.shape[0], self.columns
         keep = P * k + N * Q
         R = self.R[:keep, :keep] if self.triangular else self.R[:, :keep]
-        return replace(self, A=self.A[:, :N, :N], b=self.b[:, :N], R=R, L=None if self.L is None else self.L[:, :, :N])
+        L, rounded = None if self.L is None else self.L[:, :, :N], None if self.rounded is None else self.rounded[:keep]
+        return replace(self, A=self.A[:, :N, :N], b=self.b[:, :N], R=R, L=L, rounded=rounded)
 
     def on(self, xp: Any, device: Any = None) -> Reduced:
         """The same model with arrays of another library, for example cupy."""
         options = {} if device is None else {"device": device}
         moved: dict[str, Any] = {}
-        for name in ("A", "b", "R", "L", "RL"):
+        for name in ("A", "b", "R", "L", "RL", "rounded"):
             if (x := getattr(self, name)) is not None:
                 moved[name] = xp.asarray(arrays.to_numpy(x), **options)
         return replace(self, **moved)

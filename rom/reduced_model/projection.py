@@ -7,9 +7,10 @@ import numpy as np
 from ...solvers.direct.cholesky import Cholesky
 from ..operators.terms import Terms
 from .error_bound import Coordinates, Growing
-from .online import Reduced
+from .online import EPS, Reduced
 
 DEPENDENT = 1e-11  # of the length of a snapshot: what is left of it beside the basis that counts as round-off
+SEED = 20_129
 
 
 class Projection:
@@ -29,6 +30,7 @@ class Projection:
         self.coordinates.append(factor.half(b.transpose(1, 0, 2).reshape(n, -1)))  # p first, then k
         self.RL = None if L is None else triangle(factor.half(L.conj().transpose(2, 0, 1).reshape(n, -1)))
         self.hermitian = bool(A.hermitian)
+        self.rounded = np.zeros(self.coordinates.R.shape[1])
 
     @property
     def size(self) -> int:
@@ -55,10 +57,20 @@ class Projection:
             W = np.stack(found, axis=1)
             V = self.factor.lift(W)
             images = np.stack([np.asarray(self.terms[q] @ V) for q in range(len(self.terms))], axis=2)  # (n, new, Q)
+            rounded = self.product_rounding(V)
             self.coordinates.append(self.factor.half(images.reshape(len(V), -1)))  # all else at the end: Ctrl-C leaves what was
+            self.rounded = np.concatenate([self.rounded, rounded])
             self.W.append(W)
             self.V.append(V)
         return len(found)
+
+    def product_rounding(self, V: np.ndarray) -> np.ndarray:
+        """||e||_{X'} (new Q,) of each A_q v_j for an e of the size of its rounding, eps/2 |A_q| |v_j|, with random signs."""
+        if not self.terms.stored:
+            return np.zeros(V.shape[1] * len(self.terms))
+        signs = np.random.default_rng(SEED).choice([-EPS / 2, EPS / 2], (len(V), 1))
+        sizes = [self.factor.dual_norm(signs * (abs(self.terms[q]) @ abs(V))) for q in range(len(self.terms))]
+        return np.stack(sizes, axis=1).ravel()
 
     def half_terms(self) -> np.ndarray:
         """half of [b_p, A_q v_j], (n, P k + N Q)."""
@@ -78,7 +90,7 @@ class Projection:
         triangular = self.coordinates.triangular
         layout = np.asfortranarray if triangular else np.ascontiguousarray
         return Reduced(
-            np.ascontiguousarray(A), np.ascontiguousarray(b), layout(R), L, self.RL, self.hermitian, triangular
+            np.ascontiguousarray(A), np.ascontiguousarray(b), layout(R), L, self.RL, self.hermitian, triangular, self.rounded
         )  # fmt: skip
 
 

@@ -168,9 +168,9 @@ def storable(x: Any) -> bool:
 
 def part_arrays(part: Part, basis: bool, factor: Cholesky | None) -> tuple[dict[str, np.ndarray], float]:
     """(what is stored of a part, what is lost of V): V in single precision where the factors of X are given, to measure that."""
-    found = {name: getattr(part.reduced, name) for name in ("A", "b", "R", "L", "RL")}
+    found = {name: getattr(part.reduced, name) for name in ("A", "b", "R", "L", "RL", "rounded")}
     if part.dual is not None:
-        found |= {f"dual/{name}": getattr(part.dual.reduced, name) for name in ("A", "b", "R")}
+        found |= {f"dual/{name}": getattr(part.dual.reduced, name) for name in ("A", "b", "R", "rounded")}
         found |= {"dual/along_A": part.dual.A, "dual/along_b": part.dual.b}
     rounded = part.rounded
     if basis and part.V is not None:
@@ -185,11 +185,12 @@ def part_arrays(part: Part, basis: bool, factor: Cholesky | None) -> tuple[dict[
 def part_from(record: Any, held: Mapping[str, np.ndarray]) -> Part:
     flags = {name: record[name] for name in ("hermitian", "triangular")}
     R = laid(held["R"], record["triangular"])
-    reduced = Reduced(held["A"], held["b"], R, held.get("L"), held.get("RL"), **flags)
+    reduced = Reduced(held["A"], held["b"], R, held.get("L"), held.get("RL"), **flags, rounded=held["rounded"])
     dual = None
     if "dual" in record:
         own = group(held, "dual")
-        small = Reduced(own["A"], own["b"], laid(own["R"], record["dual"]["triangular"]), None, None, **record["dual"])
+        R = laid(own["R"], record["dual"]["triangular"])
+        small = Reduced(own["A"], own["b"], R, None, None, **record["dual"], rounded=own["rounded"])
         dual = Dual(small, own["along_b"], own["along_A"])
     return Part(held.get("V"), reduced, dual, rounded=float(record["rounded"]))
 

@@ -39,7 +39,7 @@ class MovingCentre:
         return [self.up[child] for child in self.tree.children[node]]
 
     def descend(self, child: int) -> Any:
-        """The centre becomes orthonormal towards this child of it; the weight S (r, r') on their edge, which `enter` multiplies."""
+        """The centre becomes orthonormal towards this child; the weight S (r, r') on their edge, for `enter`."""
         Q, S = namespace(self.core).linalg.qr(unfolding(self.core, self.tree.axis(child)))
         self.point(child, Q)
         return S.T
@@ -58,7 +58,7 @@ class MovingCentre:
         self.at = child
 
     def lift(self) -> Any:
-        """The centre becomes orthonormal towards its parent; the weight R (r', r) on their edge, which `leave` multiplies."""
+        """The centre becomes orthonormal towards its parent; the weight R (r', r) on their edge, for `leave`."""
         Q, R = namespace(self.core).linalg.qr(matrix(self.core))
         self.close(self.at, namespace(Q).reshape(Q, (*self.core.shape[:-1], -1)))
         return R

@@ -19,7 +19,9 @@ from .tensors import eye, namespace
 from .tree import Tree
 
 
-def pair_flow(tree: Tree, stage: Stage, child: int, below: Sequence[View], siblings: Sequence[View], above: View, like: Any) -> Flow:
+def pair_flow(
+    tree: Tree, stage: Stage, child: int, below: Sequence[View], siblings: Sequence[View], above: View, like: Any
+) -> Flow:
     """The flow of a pair: the axes of the child's core but the last, then those of its parent's core but the child's.
 
     below: the views of the child's children; siblings: of all children of its parent (its own is not read); above: from above
@@ -32,7 +34,9 @@ def pair_flow(tree: Tree, stage: Stage, child: int, below: Sequence[View], sibli
     return general_flow(tree, stage, child, below, siblings, above, like)
 
 
-def linear_flow(stage: LinearStage, child: int, below: Sequence[View], siblings: Sequence[View], above: View, like: Any) -> LinearFlow:
+def linear_flow(
+    stage: LinearStage, child: int, below: Sequence[View], siblings: Sequence[View], above: View, like: Any
+) -> LinearFlow:
     def part(k: int, program: Program) -> Function:
         beside = [None if view is None else view[k] for view in siblings]
         return pair_function(program, child, [view[k] for view in below], beside, None if above is None else above[k], like)

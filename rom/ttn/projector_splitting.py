@@ -11,8 +11,10 @@ from .method import StepResult, checked_ranks, prepared, solver_for
 from .moving_centre import MovingCentre
 from .right_hand_sides import as_rhs
 from .state import TTN
-from .tensors import norm
+from .tensors import norm, placed
+from .tree import NO_LEG, Tree
 
+JOINED = 16  # default least rank of two sites where nodes without legs join subtrees
 PART = 0.1  # of the tolerance of a split: error of the local solves before it
 
 
@@ -33,9 +35,10 @@ class ProjectorSplitting:
     tolerance : float
         Of a split, relative to the norm of the state: the 2-norm of what it cuts off. Two sites only; but local solves are as
         accurate as a hundredth of it in both, unless `local` is given.
-    min_rank, max_rank : int, int or None
+    max_rank, min_rank : int or None
         Limits of a split. A pair sees only what F does at one edge: where nodes without a leg join subtrees, directions that
-        need several edges are found among those of weight zero, of which min_rank keeps some. On chains 1 will do.
+        need several edges are found among those of weight zero, which min_rank keeps. None: 16 on such trees, 1 on others;
+        less is cheaper, and may miss what F does between distant legs.
     local : Krylov, RK4, AdaptiveRK, Implicit or None
         None: Krylov for linear right-hand sides, AdaptiveRK for others.
 
@@ -52,14 +55,14 @@ class ProjectorSplitting:
     >>> H = KronSum(Y.tree, [(1.0, {0: sx}), (1.0, {0: sz, 1: sz}), (1.0, {1: sz, 2: sz}), (1.0, {1: sx})])
     >>> result = ProjectorSplitting(sites=2).step(Y, -1j * H, 0.0, 0.1)
     >>> result.state.ranks, round(result.state.norm(), 9)
-    ((2, 2), 1.0)
+    ((2, 1), 1.0)
     """
 
     order: int = 2
     sites: int = 2
     tolerance: float = 1e-8
     max_rank: int | None = None
-    min_rank: int = 8
+    min_rank: int | None = None
     local: Any = None
 
     def __post_init__(self) -> None:
@@ -67,7 +70,10 @@ class ProjectorSplitting:
             raise ValueError(f"order and sites must be 1 or 2; got {self.order} and {self.sites}")
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance must be at least 0 and less than 1, as a part of the norm; got {self.tolerance}")
-        checked_ranks(min(self.min_rank, self.max_rank or self.min_rank), self.max_rank)
+        if self.min_rank is not None:
+            checked_ranks(self.min_rank, self.max_rank)
+        elif self.max_rank is not None:
+            checked_ranks(1, self.max_rank)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         """From t to t + h. Adds, for two sites, directions of weight zero up to min_rank."""
@@ -75,7 +81,7 @@ class ProjectorSplitting:
         state = prepared(state, rhs)
         pairs = self.sites == 2 and len(state.tree.edges) > 0
         if pairs:
-            state = filled(state, self.least)
+            state = filled(state, self.least(state.tree))
         sweep = Sweep(MovingCentre(rhs.at(t, h), state), self, t, norm(state.cores[-1]), [0.0] * len(state.tree.edges))
         up, down = (pairs_up, pairs_down) if pairs else (nodes_up, nodes_down)
         if self.order == 1:
@@ -87,9 +93,12 @@ class ProjectorSplitting:
         discarded = tuple(map(math.sqrt, sweep.discarded)) if pairs else ()
         return StepResult(sweep.centre.state(), discarded, stats=sweep.stats)
 
-    @property
-    def least(self) -> int:
-        return min(self.min_rank, self.max_rank or self.min_rank)
+    def least(self, tree: Tree) -> int:
+        """min_rank, or what stands for it on that tree."""
+        if self.min_rank is not None:
+            return self.min_rank
+        wanted = JOINED if NO_LEG in tree.leg else 1
+        return wanted if self.max_rank is None else min(wanted, self.max_rank)
 
 
 def filled(state: TTN, least: int) -> TTN:
@@ -98,7 +107,9 @@ def filled(state: TTN, least: int) -> TTN:
     missing = [max(want - rank, 0) for want, rank in zip(wanted, state.ranks, strict=True)]
     if not any(missing):
         return state
-    return (state + 0.0 * TTN.random(state.tree, [max(rank, 1) for rank in missing], dtype=state.dtype)).orthonormal()
+    further = TTN.random(state.tree, [max(rank, 1) for rank in missing], dtype=state.dtype)
+    moved = TTN(state.tree, tuple(placed(core, state.cores[0]) for core in further.cores))
+    return (state + 0.0 * moved).orthonormal()
 
 
 @dataclass(slots=True)
@@ -127,8 +138,8 @@ class Sweep:
     def pair(self, child: int, h: float, *, to_parent: bool) -> None:
         C, method = self.centre.pair(child), self.method
         C = self.advanced(self.centre.pair_flow(child, C), C, h)
-        limit = method.tolerance * self.size
-        tail = self.centre.split(child, C, to_parent=to_parent, tol=limit, min_rank=method.least, max_rank=method.max_rank)
+        limit, least = method.tolerance * self.size, method.least(self.centre.tree)
+        tail = self.centre.split(child, C, to_parent=to_parent, tol=limit, min_rank=least, max_rank=method.max_rank)
         self.discarded[child] += tail**2
 
 

@@ -1,0 +1,59 @@
+"""What an evolution on a tree returns, and the errors that carry what was reached so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .local_solvers import Stats
+from .state import TTN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evolution:
+    """The state at the end, and what was recorded on the way.
+
+    `state` at time `t`. Row k of the rest belongs to `times[k]`: every step and the start, or what `save_at` named.
+    `observed[name]`: what observe[name] returned, stacked. `ranks` (times, edges). `discarded` (times,): what truncations left
+    out up to then, the sum over the steps of its 2-norm over the edges, an estimate of their part of the error.
+    `rejections`: repeated steps. `steps` made, `seconds` of wall time in them, `stats` of the local solves.
+    """
+
+    state: TTN
+    t: float
+    times: np.ndarray
+    observed: dict[str, np.ndarray]
+    ranks: np.ndarray
+    discarded: np.ndarray
+    rejections: int
+    steps: int
+    seconds: float
+    stats: Stats
+
+    def __repr__(self) -> str:
+        top = max(self.state.ranks, default=1)
+        return f"{type(self).__name__}: t = {self.t:g} after {self.steps} steps, rank {top}, {self.seconds:.3g} s"
+
+    def plot(self, path: str | None = None) -> Any:
+        """A matplotlib Figure of what was observed and of the ranks against time; written to `path` if given."""
+        from .drawing import plot_evolution
+
+        return plot_evolution(self, path)
+
+
+class EvolutionError(ArithmeticError):
+    """A step failed, or its result was not finite. `result`: the Evolution up to the step before."""
+
+    def __init__(self, message: str, result: Evolution) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class EvolutionInterrupted(KeyboardInterrupt):
+    """Ctrl-C during an evolution. `result`: the Evolution up to the last whole step."""
+
+    def __init__(self, message: str, result: Evolution) -> None:
+        super().__init__(message)
+        self.result = result

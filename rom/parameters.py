@@ -123,6 +123,11 @@ class Parameters:
         axes = [np.linspace(0.0, 1.0, positive(n, "a grid")) if n > 1 else np.array([0.5]) for n in numbers]
         return self.spread(np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1))
 
+    def linear(self) -> Parameters:
+        """The same box with linear scales."""
+        ends = zip(self.names, self.low, self.high, strict=True)
+        return Parameters(**{name: (low, high) for name, low, high in ends})
+
     def on_scale(self, points: np.ndarray) -> np.ndarray:
         """Logarithms of the parameters that are logarithmic."""
         return np.where(self.log, np.log(np.where(self.log, points, 1.0)), points)

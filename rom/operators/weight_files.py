@@ -52,7 +52,8 @@ def sampler_packed(sampler: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         held |= {f"x{l}": x for l, x in enumerate(sampler.x)}
         return {"sampler": "functions", "functions": texts(sampler.functions)}, held
     if isinstance(sampler, Polynomial):
-        return {"sampler": "polynomial"}, {"degrees": sampler.degrees, "coefficients": sampler.coefficients}
+        held = {"degrees": sampler.degrees, "coefficients": sampler.coefficients}
+        return {"sampler": "polynomial", "linear": not sampler.parameters.log.any()}, held
     name = "entries" if isinstance(sampler, EntrySampler) else "assembly"
     held = {f"place{i}": place for i, place in enumerate(sampler.places)}
     return {"sampler": name, "scale": float(sampler.scale), "ones": bool(sampler.ones), "axes": len(sampler.places)}, held
@@ -90,7 +91,7 @@ def unpacked(record: Mapping[str, Any], held: Mapping[str, np.ndarray], name: st
 def sampler_unpacked(record: Mapping[str, Any], held: Mapping[str, np.ndarray], name: str, model: Any, operator: Any) -> Any:
     parameters: Parameters = model.parameters
     if record["sampler"] == "polynomial":
-        return Polynomial(held["degrees"], held["coefficients"], parameters)
+        return Polynomial(held["degrees"], held["coefficients"], parameters.linear() if record["linear"] else parameters)
     if record["sampler"] == "functions":
         stated = None
         if isinstance(operator, EIM):

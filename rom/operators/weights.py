@@ -197,7 +197,10 @@ class EntrySampler:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Polynomial:
-    """Products of Chebyshev polynomials in the unit box, fitted to training values: (terms, d) coefficients."""
+    """Products of Chebyshev polynomials in the unit box, fitted to training values: (terms, d) coefficients.
+
+    parameters: those of the model, or their box with linear scales.
+    """
 
     degrees: np.ndarray  # (terms, p)
     coefficients: np.ndarray
@@ -215,6 +218,16 @@ def chebyshev(unit: np.ndarray, degrees: np.ndarray) -> np.ndarray:
 
 def fitted(mus: np.ndarray, values: np.ndarray, parameters: Parameters, tol: float) -> tuple[Polynomial, float] | None:
     """(polynomial, its relative error on held-out points) for values (m, d) at mus (m, p); None if none reaches `tol`.
+
+    On the scales of the parameters and on linear ones, where these differ; the one with fewer terms.
+    """
+    scales = [parameters, parameters.linear()] if parameters.log.any() else [parameters]
+    found = [one for scale in scales if (one := fitted_on(mus, values, scale, tol)) is not None]
+    return min(found, key=lambda one: len(one[0].degrees), default=None)
+
+
+def fitted_on(mus: np.ndarray, values: np.ndarray, parameters: Parameters, tol: float) -> tuple[Polynomial, float] | None:
+    """`fitted` on the scales of these parameters.
 
     Products of degrees k with sum_i k_i / d_i <= 1: the d_i grow one at a time, the one that lowers the error most, while there
     are two points for each term, and two values of each parameter for each degree. Every fourth point is held out.

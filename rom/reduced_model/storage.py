@@ -33,7 +33,7 @@ PROBES = 8
 GIVEN = ("functions", "points")  # what a recipe takes from the user's operator
 SAME = 1e-10
 RECIPES: dict[str, Callable[..., Any]] = {
-    "min-theta": MinTheta, "pointwise": Pointwise, "scm": SCM, "inf-sup": InfSup, "eigenvalue": Eigenvalue,
+    "min-theta": MinTheta, "pointwise": Pointwise, "scm": SCM, "inf-sup": InfSup,
 }  # fmt: skip
 
 
@@ -41,9 +41,11 @@ def save(model: Any, path: str | Path, *, basis: bool = True, single: bool = Fal
     """Write a fitted model. basis: with V and X, so that fields can be made and predictions verified; single: V in single
     precision, which the fields then have and their bounds count.
 
-    Raises ValueError for local bases chosen by a function of the user, which a file cannot hold.
+    Raises ValueError for local bases chosen by a function of the user, and for Eigenvalue, whose matrices a file does not hold.
     """
     offline: Offline = model.fitted
+    if offline.stability is not None and offline.stability.name == Eigenvalue.name:
+        raise ValueError("stability=Eigenvalue() needs the matrices, which no file holds; fit with MinTheta(), SCM() or a number")
     probes = model.parameters.random(PROBES, seed=model.seed + 97)
     held: dict[str, np.ndarray] = {"probes/mus": probes, "history/bounds": np.array(model.history.bounds, float)}
     held["history/selected"] = model.selected

@@ -68,7 +68,7 @@ class BUG:
             for axis, child in enumerate(tree.children[node]):  # projected on the new bases: turn = <new, old>
                 if turns[child] is not None:
                     start, moved = along(turns[child], start, axis), True
-            if node < tree.root and not moved and is_full(start.shape):
+            if node < tree.root and not moved and is_full(cores[node].shape):
                 continue
             flow = stage.core(node, below, views.down[node], start)
             C, used = solver_for(self.local, flow, self.tolerance * size, size).solve(flow, start, t, h)
@@ -106,7 +106,7 @@ class RankAdaptiveBUG:
         theta, the 2-norm of what the truncation may leave out at an edge; absolute, or times the norm of the state if `relative`.
         At least 1e-14 of the norm.
     max_rank, min_rank : int
-        Limits of all ranks after a step.
+        Limits of all ranks after a step; below min_rank, ranks are not lowered.
     truncation : "weighted" or "published"
         Weighted child cores (smaller ranks at the same error), or orthonormal ones as in the paper.
     local : as for `BUG`; None: at a tenth of theta.
@@ -165,9 +165,9 @@ def augmented_step(views: Views, t: float, h: float, local: Any, theta: float) -
     for node in tree.nodes:
         children = tree.children[node]
         below = [cores[child].shape[-1] for child in children]
-        start = padded(seen.weighted[node], (*below, *seen.weighted[node].shape[len(children) :]))
-        if node < tree.root and is_full(start.shape):
+        if node < tree.root and is_full((*below, *cores[node].shape[len(children) :])):
             continue
+        start = padded(seen.weighted[node], (*below, *seen.weighted[node].shape[len(children) :]))
         flow = stage.core(node, [ups[child] for child in children], views.down[node], start)
         C, used = solver_for(local, flow, theta, size).solve(flow, start, t, h)
         stats = stats + used

@@ -8,7 +8,7 @@ from typing import Any
 from .augmentation import grown_core, is_full, padded
 from .bug import DROPPED, augmented_step
 from .gauges import gauges
-from .local_solvers import Stats, eps_of
+from .local_solvers import eps_of
 from .method import FLOOR, StepResult, checked_ranks, checked_tolerance, checked_truncation, prepared, solver_for, truncate
 from .overlaps import overlap_up
 from .right_hand_sides import Stage, Views, as_rhs

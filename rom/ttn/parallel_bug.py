@@ -139,9 +139,9 @@ def parallel_step(
             grown, dropped = part[0], dropped + part[1] ** 2
         if node == tree.root:
             cores[node] = grown
-        elif not is_full(grown.shape):
+        elif not is_full((*below, *cores[node].shape[len(children) :])):
             core = grown_core(cores[node], below, grown, DROPPED * theta, eps_of(grown))
-            if core.shape[-1] > weighted.shape[-1]:
+            if core.shape[-1] > cores[node].shape[-1]:
                 mixed[node] = stage.up(node, [mixed[child] for child in children], core, cores[node])
             cores[node] = core
     return TTN(tree, tuple(cores)), stats, dropped**0.5
@@ -155,7 +155,7 @@ def local_results(
     tree, results, tasks = seen.bases.tree, [*seen.weighted], {}
     size = norm(seen.weighted[-1])
     for node in tree.nodes:
-        if node == tree.root or not is_full(seen.weighted[node].shape):
+        if node == tree.root or not is_full(seen.bases.cores[node].shape):
             flow = views.flow(node)
             tasks[node] = Task(solver_for(local, flow, theta, size), flow, seen.weighted[node])
     stats = Stats()
@@ -173,7 +173,7 @@ def joined(grown: Any, change: Any, h: float, old: Sequence[int]) -> tuple[Any, 
     for new in product((False, True), repeat=len(old)):
         block = tuple(slice(r, None) if is_new else slice(0, r) for r, is_new in zip(old, new, strict=True))
         if sum(new) == 1:
-            core[block] = h * change[block]
+            core[(*block, ...)] = h * change[(*block, ...)]
         elif sum(new) > 1:
-            dropped += (abs(h) * norm(change[block])) ** 2
+            dropped += (abs(h) * norm(change[(*block, ...)])) ** 2
     return core, dropped**0.5

@@ -25,7 +25,7 @@ from .part import Part, dual_projection, part_of
 from .projection import Projection
 
 Say = Callable[[str], Any]
-MEASURED = 10  # training points at which an interpolated operator is compared with the assembled one
+MEASURED = 10  # training points, and other points, at which an interpolated operator is compared with the assembled one
 SAFETY = 2.0
 
 
@@ -252,13 +252,15 @@ def indicated(offline: Offline, mus: np.ndarray, outputs: bool = False) -> Batch
 
 def interpolation_errors(model: Any, train: np.ndarray, say: Say) -> tuple[float, float]:
     """(eps_A, eps_b): twice the largest ||(A - sum beta A_m) u_N||_{X'} / ||u_N||_X and ||b - sum beta b_m||_{X'} seen at some
-    training points; zero where the sums are exact, or bounds of their errors are known. Estimates, from as many assemblies."""
+    points of training and of the box (on the lines of a grid it may be exact); zero where the sums are exact, or bounds of
+    their errors are known. Estimates, from as many assemblies."""
     offline: Offline = model.offline
     if offline.split.kind == EXACT or offline.error is not None:
         return 0.0, 0.0
     assert offline.factor is not None
     say("measuring the error of the interpolated operator")
-    mus = train[np.random.default_rng(model.seed).choice(len(train), min(MEASURED, len(train)), replace=False)]
+    some = train[np.random.default_rng(model.seed).choice(len(train), min(MEASURED, len(train)), replace=False)]
+    mus = np.concatenate([some, model.parameters.random(MEASURED, seed=model.seed + 5)])
     found, errors = model.answers(mus), np.zeros(2)
     for i, mu in enumerate(mus):
         system, u = model.box(mu), found.fields(i).reshape(len(offline.split.b.terms[0]), -1)

@@ -287,6 +287,9 @@ def test_dual_outputs():
 def test_nothing_is_learned_that_fails_elsewhere(train):
     """Polynomials that fit a grid may be garbage between its lines: then the weights are read off assemblies."""
     model = fitted(moving, operator="auto", stability=None, basis=Greedy(1e-2, 3), train=train)
+    r = fitted(moving, operator="auto", basis=Greedy(1e-4, 30), train=train).predict(TESTS[:40])
+    error = sizes(r.fields() - np.stack([solution(moving, mu) for mu in TESTS[:40]]))
+    assert r.kind == "estimate" and (r.bound >= 0.3 * error).all()
     for mu in TESTS[:10]:
         exact = moving(P.mapping(mu))[0]
         assert abs(model.offline.split.A.combined(mu) - exact).max() < 1e-2 * abs(exact).max()
@@ -439,6 +442,11 @@ def test_load_refuses_other_functions_and_broken_files(tmp_path):
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(ModelFileError):
         load(path)
+
+
+def test_save_refuses_what_no_file_holds(tmp_path):
+    with pytest.raises(ValueError, match="needs the matrices"):
+        fitted(stability=Eigenvalue(), basis=Greedy(1e-2, 3), train=20).save(tmp_path / "a.rom")
 
 
 # -- Interruptions ---------------------------------------------------------------------------------------------------------

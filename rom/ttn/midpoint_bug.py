@@ -39,8 +39,8 @@ class MidpointBUG:
     >>> import numpy as np
     >>> from petrov.rom.ttn import KronSum, TTN, Tree
     >>> tree = Tree.balanced([2] * 4)
-    >>> x = np.array([[0.0, 1.0], [1.0, 0.0]])
-    >>> H = KronSum(tree, [(1.0, {0: x, 2: x}), (1.0, {1: x, 3: x})])
+    >>> x, n = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, 0.0])
+    >>> H = KronSum(tree, [(1.0, {k: x}) for k in range(4)] + [(2.0, {k: n, k + 1: n}) for k in range(3)])
     >>> Y = TTN.product(tree, [np.array([1.0, 0.0])] * 4)
     >>> round(MidpointBUG(tolerance=1e-8).step(Y, -1j * H, 0.0, 0.1).state.norm(), 8)
     1.0

@@ -158,6 +158,17 @@ def test_ranks_grow_from_a_product_and_stay_in_their_limits():
     assert many(BUG(), all_up(tree, 2), rhs, 0.01, 2)[0].ranks == all_up(tree, 2).ranks
 
 
+@pytest.mark.parametrize("method", [RankAdaptiveBUG(1e-10), ParallelBUG(theta=1e-10), MidpointBUG(1e-10)])
+def test_terms_that_change_several_bases_at_once_need_room(method):
+    """x (x) x on |00>: nothing happens in rank 1, as the notes say, and all of it in rank 2."""
+    tree = Tree.balanced([2, 2])
+    x = np.array([[0.0, 1.0], [1.0, 0.0]])
+    A = KronSum(tree, [(-1j, {0: x, 1: x})])
+    exact = np.array([np.cos(0.5), 0, 0, -1j * np.sin(0.5)])
+    assert difference(method.step(all_up(tree, 2), A, 0.0, 0.5).state, exact) < 1e-9
+    assert difference(method.step(all_up(tree), A, 0.0, 0.5).state, np.eye(4)[0]) < 1e-9
+
+
 def test_norm_and_energy_are_kept():
     tree, rhs = ising(8)
     for method in (RankAdaptiveBUG(1e-10), MidpointBUG(1e-10)):

@@ -57,7 +57,8 @@ class Quantity:
         weights = ROUNDING * EPS * np.abs(self.by.weights(mu[None])[0])
         if not isinstance(self.terms, Terms):
             return np.tensordot(weights, np.abs(self.terms), axes=1)
-        return replace(self.terms, values=np.abs(self.terms.values)).combined(weights) if self.terms.stored else 0.0
+        values = self.terms.values
+        return 0.0 if values is None else replace(self.terms, values=np.abs(values)).combined(weights)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -61,6 +61,7 @@ class Reduced:
         """The norms of the columns of R; more where ROUNDING units of that are less than the rounding of the products themselves,
         as where A_q v_j is next to nothing beside |A_q| |v_j|."""
         xp = arrays.namespace(self.R)
+        assert xp is not None
         sizes = norms(self.R, xp)
         return sizes if self.rounded is None else xp.maximum(sizes, self.rounded / (ROUNDING * EPS))
 

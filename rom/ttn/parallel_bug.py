@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,9 +13,9 @@ from .bug import DROPPED, augmented_step
 from .gauges import gauges
 from .local_solvers import Stats, eps_of
 from .method import FLOOR, StepResult, checked_ranks, checked_tolerance, checked_truncation, prepared, solver_for, truncate
-from .right_hand_sides import RightHandSide, Views, as_rhs
+from .right_hand_sides import RightHandSide, Stage, Views, as_rhs
 from .state import TTN
-from .tasks import Task, solved
+from .tasks import Workers, workers
 from .tensors import namespace, norm
 
 MOST_REJECTIONS = 10  # of one step; ranks double at each
@@ -38,8 +39,9 @@ class ParallelBUG:
         Steps within this part of `span` are rank-adaptive BUG steps: most of the error is made in the first steps from states of
         low rank. 0 for none; without a span there are none.
     threads : int or None
-        Threads for the local equations, with BLAS limited to one thread each; None: one after another, BLAS as it is. Results
-        for any number are the same to the last bit.
+        Threads for the local equations, and for the subtrees below the root in the sweeps before and after, with BLAS limited to
+        one thread each; None: one after another, BLAS as it is. Results for any number are the same to the last bit. Small
+        steps do not use them.
 
     Notes
     -----
@@ -105,7 +107,7 @@ class ParallelBUG:
         """The step, in bases that grow until it is not rejected."""
         stats, rejections = Stats(), 0
         while True:
-            wide, used, estimate = parallel_step(Views.of(rhs.at(t, h), gauges(state)), t, h, self.local, theta, self.threads)
+            wide, used, estimate = parallel_step(state, rhs.at(t, h), t, h, self.local, theta, self.threads)
             stats = stats + used
             result, discarded = truncate(self, wide, theta)
             refused = self.reject is not None and rejections < MOST_REJECTIONS and wide.ranks != state.ranks
@@ -122,44 +124,47 @@ class ParallelBUG:
 
 
 def parallel_step(
-    views: Views, t: float, h: float, local: Any, theta: float, threads: int | None
+    state: TTN, stage: Stage, t: float, h: float, local: Any, theta: float, threads: int | None
 ) -> tuple[TTN, Stats, float]:
     """(state at t + h in bases [old, new], orthonormal; stats; estimate of what was dropped)."""
-    stage, seen = views.stage, views.gauges
-    tree, cores, mixed = seen.bases.tree, [*seen.bases.cores], [*views.up, None]
-    results, stats = local_results(views, t, h, local, theta, threads)
-    dropped = 0.0
-    for node in tree.nodes:  # mixed[t]: between [old, new] and old bases
-        children = tree.children[node]
-        below, weighted = [cores[child].shape[-1] for child in children], seen.weighted[node]
-        grown = padded(results[node], (*below, *weighted.shape[len(children) :]))
-        if grown.shape != weighted.shape:
-            flow = stage.core(node, [mixed[child] for child in children], views.down[node], weighted)
-            part = joined(grown, flow(t, weighted), h, weighted.shape[: len(children)])
-            grown, dropped = part[0], dropped + part[1] ** 2
-        if node == tree.root:
-            cores[node] = grown
-        elif not is_full((*below, *cores[node].shape[len(children) :])):
-            core = grown_core(cores[node], below, grown, DROPPED * theta, eps_of(grown))
-            if core.shape[-1] > cores[node].shape[-1]:
-                mixed[node] = stage.up(node, [mixed[child] for child in children], core, cores[node])
-            cores[node] = core
-    return TTN(tree, tuple(cores)), stats, dropped**0.5
+    seen, tree = gauges(state), state.tree
+    with workers(tree, [core.shape for core in seen.weighted], threads) as team:
+        views = Views.of(stage, seen, team)
+        results, stats = local_results(views, t, h, local, theta, team)
+        cores, mixed = [*state.cores], [*views.up, None]  # mixed[t]: between [old, new] and old bases
+        dropped = [0.0] * len(cores)
+
+        def augment(node: int) -> None:
+            children = tree.children[node]
+            below, weighted = [cores[child].shape[-1] for child in children], seen.weighted[node]
+            grown = padded(results[node], (*below, *weighted.shape[len(children) :]))
+            if grown.shape != weighted.shape:
+                flow = stage.core(node, [mixed[child] for child in children], views.down[node], weighted)
+                grown, dropped[node] = joined(grown, flow(t, weighted), h, weighted.shape[: len(children)])
+            if node == tree.root:
+                cores[node] = grown
+            elif not is_full((*below, *cores[node].shape[len(children) :])):
+                core = grown_core(cores[node], below, grown, DROPPED * theta, eps_of(grown))
+                if core.shape[-1] > cores[node].shape[-1]:
+                    mixed[node] = stage.up(node, [mixed[child] for child in children], core, cores[node])
+                cores[node] = core
+
+        team.up(augment)
+    return TTN(tree, tuple(cores)), stats, math.hypot(*dropped)
 
 
-def local_results(
-    views: Views, t: float, h: float, local: Any, theta: float, threads: int | None
-) -> tuple[list[Any], Stats]:
+def local_results(views: Views, t: float, h: float, local: Any, theta: float, team: Workers) -> tuple[list[Any], Stats]:
     """The weighted cores at t + h, each by its own equation in the old bases; those that span all already stay as they are."""
     seen = views.gauges
-    tree, results, tasks = seen.bases.tree, [*seen.weighted], {}
-    size = norm(seen.weighted[-1])
-    for node in tree.nodes:
-        if node == tree.root or not is_full(seen.bases.cores[node].shape):
-            flow = views.flow(node)
-            tasks[node] = Task(solver_for(local, flow, theta, size), flow, seen.weighted[node])
+    tree, results, size = seen.bases.tree, [*seen.weighted], norm(seen.weighted[-1])
+
+    def solve(node: int) -> tuple[Any, Stats]:
+        flow = views.flow(node)
+        return solver_for(local, flow, theta, size).solve(flow, seen.weighted[node], t, h)
+
+    moving = [node for node in tree.nodes if node == tree.root or not is_full(seen.bases.cores[node].shape)]
     stats = Stats()
-    for node, (C, used) in zip(tasks, solved([*tasks.values()], t, h, threads), strict=True):
+    for node, (C, used) in zip(moving, team.independent(moving, solve), strict=True):
         results[node], stats = C, stats + used
     return results, stats
 

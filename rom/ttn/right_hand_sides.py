@@ -15,6 +15,7 @@ from .overlaps import overlap_core, overlap_down, overlap_edge, overlap_up
 from .program import Program
 from .projected_function import Function
 from .state import TTN
+from .tasks import Workers, serial
 from .tree import Tree
 from .ttno import TTNO
 
@@ -234,16 +235,25 @@ class Views:
     down: tuple[View, ...]
 
     @classmethod
-    def of(cls, stage: Stage, seen: Gauges) -> Views:
+    def of(cls, stage: Stage, seen: Gauges, workers: Workers | None = None) -> Views:
+        """Of all nodes; with workers, of several at a time."""
         tree, cores = seen.bases.tree, seen.bases.cores
-        ups: list[View] = []
-        for node in tree.edges:
-            ups.append(stage.up(node, [ups[child] for child in tree.children[node]], cores[node], cores[node]))
+        workers = workers or serial(tree)
+        ups: list[View] = [None] * len(tree.parent)
         downs: list[View] = [None] * len(tree.parent)
-        for node in reversed(tree.edges):
-            parent, Q = tree.parent[node], seen.towards[node]
-            downs[node] = stage.down(node, [ups[child] for child in tree.children[parent]], downs[parent], Q, Q)
-        return cls(stage, seen, tuple(ups), tuple(downs))
+
+        def see_up(node: int) -> None:
+            if node < tree.root:
+                ups[node] = stage.up(node, [ups[child] for child in tree.children[node]], cores[node], cores[node])
+
+        def see_down(node: int) -> None:
+            if node < tree.root:
+                parent, Q = tree.parent[node], seen.towards[node]
+                downs[node] = stage.down(node, [ups[child] for child in tree.children[parent]], downs[parent], Q, Q)
+
+        workers.up(see_up)
+        workers.down(see_down)
+        return cls(stage, seen, tuple(ups[:-1]), tuple(downs))
 
     def flow(self, node: int) -> Flow:
         """Of gauges.weighted[node]: K-step at leaf nodes, Galerkin step of the core elsewhere."""

@@ -7,10 +7,9 @@ from scipy.sparse.linalg import expm_multiply
 
 from petrov.rom.ttn import TTN, KronSum, Tree, tasks
 from petrov.rom.ttn.bug import BUG, RankAdaptiveBUG
-from petrov.rom.ttn.gauges import gauges
 from petrov.rom.ttn.midpoint_bug import MidpointBUG
 from petrov.rom.ttn.parallel_bug import ParallelBUG, joined, parallel_step
-from petrov.rom.ttn.right_hand_sides import Affine, Function, Views, as_rhs
+from petrov.rom.ttn.right_hand_sides import Affine, Function, as_rhs
 from petrov.rom.ttn.state import unitary_error
 from petrov.rom.ttn.tensors import along
 
@@ -184,7 +183,7 @@ def test_parallel_step_of_a_matrix():
     tree = Tree.balanced([n, n])
     rhs = as_rhs(KronSum(tree, [(1.0, {0: A}), (0.5, {0: B, 1: A}), (1.0, {1: B})]))
     Y = TTN.random(tree, r)
-    wide, _, estimate = parallel_step(Views.of(rhs.at(0.0, h), gauges(Y)), 0.0, h, None, 1e-14, None)
+    wide, _, estimate = parallel_step(Y, rhs.at(0.0, h), 0.0, h, None, 1e-14, None)
     U, V, S = Y.cores[0], Y.cores[1], Y.cores[2][..., 0]
 
     def F(X):
@@ -221,7 +220,7 @@ def test_a_rejected_step_is_the_step_in_the_larger_bases():
     assert strict.rejections >= 1
     bases, rejections = Y, 0
     while rejections < strict.rejections:
-        wide, _, _ = parallel_step(Views.of(rhs.at(0.0, 0.05), gauges(bases)), 0.0, 0.05, None, 1e-6, None)
+        wide, _, _ = parallel_step(bases, rhs.at(0.0, 0.05), 0.0, 0.05, None, 1e-6, None)
         rejections += 1
         padded = np.zeros_like(wide.cores[-1])
         padded[tuple(slice(n) for n in bases.cores[-1].shape)] = bases.cores[-1]
@@ -254,6 +253,17 @@ def test_threads_change_no_bit(dtype, monkeypatch):
     for threads in (2, 5):
         shared = many(ParallelBUG(theta=1e-3, threads=threads), Y, A, 0.05, 3)[0]
         assert all(np.array_equal(x, y) for x, y in zip(alone.cores, shared.cores, strict=True))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 40])
+def test_branches_are_disjoint_subtrees(count):
+    for tree in TREES.values():
+        branches = tasks.subtrees(tree, [1.0] * len(tree.parent), count)
+        visited = [node for branch in branches for node in branch]
+        assert len(set(visited)) == len(visited)
+        assert all(set(tree.children[node]) <= set(branch) for branch in branches for node in branch)
+        assert len(branches) >= min(count, 2) or max(len(children) for children in tree.children) < 2 or tree.root == 0
+    assert [len(branch) for branch in tasks.subtrees(Tree.balanced([2] * 8), [1.0] * 15, 2)] == [7, 7]
 
 
 def test_start_by_rank_adaptive_steps():

@@ -7,6 +7,7 @@ from typing import Any
 
 from .augmentation import grown_core, is_full, padded
 from .gauges import gauges
+from .invariants import checked_keep, holding
 from .local_solvers import Stats, eps_of
 from .method import FLOOR, StepResult, checked_ranks, checked_tolerance, checked_truncation, prepared, solver_for, truncate
 from .right_hand_sides import Views, as_rhs
@@ -110,6 +111,10 @@ class RankAdaptiveBUG:
     truncation : "weighted" or "published"
         Weighted child cores (smaller ranks at the same error), or orthonormal ones as in the paper.
     local : as for `BUG`; None: at a tenth of theta.
+    keep : tuple of TTN
+        States w whose bases are in those of every result: <w, Y> changes by <w, F(Y)> alone, and where that is 0, as for mass and
+        moments, by the error of the local solves only: give a `local` as exact as needed. Ranks are at least those of all w
+        together; max_rank gives way to them.
 
     Notes
     -----
@@ -142,6 +147,7 @@ class RankAdaptiveBUG:
     truncation: str = "weighted"
     local: Any = None
     relative: bool = False
+    keep: tuple[TTN, ...] = ()
 
     order = 1
 
@@ -149,10 +155,11 @@ class RankAdaptiveBUG:
         checked_tolerance(self.tolerance)
         checked_ranks(self.min_rank, self.max_rank)
         checked_truncation(self.truncation)
+        checked_keep(self.keep)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
-        state = prepared(state, rhs)
+        state = holding(prepared(state, rhs), self.keep)
         size = norm(state.cores[-1])
         theta = max(self.tolerance * (size if self.relative else 1.0), FLOOR * size)
         views = Views.of(rhs.at(t, h), gauges(state))

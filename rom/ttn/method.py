@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...solvers import arrays
+from .invariants import truncated_holding
 from .krylov import Krylov
 from .local_solvers import Stats
 from .runge_kutta import AdaptiveRK
@@ -87,8 +88,10 @@ def checked_truncation(truncation: str) -> None:
 
 
 def truncate(method: Any, state: TTN, theta: float) -> tuple[TTN, tuple[float, ...]]:
-    """`truncated` for an orthonormal state by the rules of a method: min_rank, max_rank, truncation."""
+    """`truncated` for an orthonormal state by the rules of a method: min_rank, max_rank, truncation, keep."""
     weighted = method.truncation == "weighted"
+    if method.keep:
+        return truncated_holding(state, method.keep, theta, method.min_rank, method.max_rank, weighted)
     return truncated(state, theta, min_rank=method.min_rank, max_rank=method.max_rank, weighted=weighted, orthonormal=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from .augmentation import grown_core, is_full, padded
 from .bug import DROPPED, augmented_step
 from .gauges import gauges
+from .invariants import checked_keep, holding
 from .local_solvers import eps_of
 from .method import FLOOR, StepResult, checked_ranks, checked_tolerance, checked_truncation, prepared, solver_for, truncate
 from .overlaps import overlap_up
@@ -22,7 +23,7 @@ class MidpointBUG:
 
     Parameters
     ----------
-    tolerance, relative, max_rank, min_rank, truncation, local : as for `RankAdaptiveBUG`.
+    tolerance, relative, max_rank, min_rank, truncation, local, keep : as for `RankAdaptiveBUG`.
         The ranks of the half step are limited as those of the step are.
 
     Notes
@@ -52,6 +53,7 @@ class MidpointBUG:
     truncation: str = "weighted"
     local: Any = None
     relative: bool = False
+    keep: tuple[TTN, ...] = ()
 
     order = 2
 
@@ -59,10 +61,11 @@ class MidpointBUG:
         checked_tolerance(self.tolerance)
         checked_ranks(self.min_rank, self.max_rank)
         checked_truncation(self.truncation)
+        checked_keep(self.keep)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
-        state = prepared(state, rhs)
+        state = holding(prepared(state, rhs), self.keep)
         size = norm(state.cores[-1])
         theta = max(self.tolerance * (size if self.relative else 1.0), FLOOR * size)
         wide, stats = augmented_step(Views.of(rhs.at(t, h / 2), gauges(state)), t, h / 2, self.local, theta)

@@ -11,6 +11,7 @@ from typing import Any
 from .augmentation import grown_core, is_full, padded
 from .bug import DROPPED, augmented_step
 from .gauges import gauges
+from .invariants import checked_keep, holding
 from .local_solvers import Stats, eps_of
 from .method import FLOOR, StepResult, checked_ranks, checked_tolerance, checked_truncation, prepared, solver_for, truncate
 from .right_hand_sides import RightHandSide, Stage, Views, as_rhs
@@ -42,6 +43,9 @@ class ParallelBUG:
         Threads for the local equations, and for the subtrees below the root in the sweeps before and after, with BLAS limited to
         one thread each; None: one after another, BLAS as it is. Results for any number are the same to the last bit. Small
         steps do not use them.
+
+    keep : tuple of TTN
+        As for `RankAdaptiveBUG`; the <w, Y> with <w, F> = 0 are kept.
 
     Notes
     -----
@@ -77,6 +81,7 @@ class ParallelBUG:
     reject: float | None = None
     start: float = 1 / 32
     threads: int | None = None
+    keep: tuple[TTN, ...] = ()
 
     order = 1
 
@@ -85,6 +90,7 @@ class ParallelBUG:
         checked_tolerance(self.theta or 0.0)
         checked_ranks(self.min_rank, self.max_rank)
         checked_truncation(self.truncation)
+        checked_keep(self.keep)
         if self.reject is not None and not self.reject > 0:
             raise ValueError(f"reject must be positive, a multiple of theta, or None; got {self.reject}")
         if not 0 <= self.start <= 1:
@@ -94,7 +100,7 @@ class ParallelBUG:
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
-        state = prepared(state, rhs)
+        state = holding(prepared(state, rhs), self.keep)
         theta = self.tolerance * abs(h) ** (self.order + 2) if self.theta is None else self.theta
         theta = max(theta, FLOOR * norm(state.cores[-1]))
         if span is not None and abs(t + h - span[0]) <= self.start * abs(span[1] - span[0]) * (1 + 1e-9):

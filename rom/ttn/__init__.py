@@ -8,6 +8,7 @@ from .gauges import Gauges, gauges
 from .implicit import Implicit
 from .kron_sum import KronSum
 from .krylov import Krylov
+from .local_solvers import FunctionFlow
 from .midpoint_bug import MidpointBUG
 from .parallel_bug import ParallelBUG
 from .projector_splitting import ProjectorSplitting
@@ -32,6 +33,7 @@ __all__ = [
     "EvolutionError",
     "EvolutionInterrupted",
     "Function",
+    "FunctionFlow",
     "Gauges",
     "Implicit",
     "KronSum",

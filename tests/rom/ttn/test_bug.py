@@ -46,14 +46,17 @@ def test_exact_where_bases_are_full(method, tree):
     assert difference(method.step(Y, A, 0.0, -0.7).state, evolved(dense, Y, -0.7)) < 1e-11 * Y.norm()
 
 
-@pytest.mark.parametrize("method, least, most", [(ParallelBUG(theta=1e-14), 1.97, 2.03), (RankAdaptiveBUG(1e-14), 1.9, 3.1), (MidpointBUG(1e-14), 2.8, 3.1)])
-def test_slopes_of_one_step(method, least, most):
+@pytest.mark.parametrize(
+    "method, least, most, last",  # the slopes, and the error of the shortest step: the constant matters too
+    [(ParallelBUG(theta=1e-14), 1.97, 2.03, 2.5e-4), (RankAdaptiveBUG(1e-14), 1.9, 3.1, 1e-7), (MidpointBUG(1e-14), 2.8, 3.1, 4e-8)],
+)
+def test_slopes_of_one_step(method, least, most, last):
     A, M, Y = smooth()
     steps = [0.04, 0.02, 0.01]
     results = [method.step(Y, -1j * A, 0.0, h) for h in steps]
     errors = [difference(r.state, expm_multiply(-1j * h * M, Y.to_dense().reshape(-1))) for r, h in zip(results, steps, strict=True)]
     slopes = np.log2(np.divide(errors[:-1], errors[1:]))
-    assert least < slopes.min() and slopes.max() < most, (errors, slopes)
+    assert least < slopes.min() and slopes.max() < most and errors[-1] < last, (errors, slopes)
     assert max(Y.ranks) < 12 and results[0].state.ranks[2] < 20  # no bond is saturated: leaves have 12, inner edges 144
 
 
@@ -264,6 +267,14 @@ def test_branches_are_disjoint_subtrees(count):
         assert all(set(tree.children[node]) <= set(branch) for branch in branches for node in branch)
         assert len(branches) >= min(count, 2) or max(len(children) for children in tree.children) < 2 or tree.root == 0
     assert [len(branch) for branch in tasks.subtrees(Tree.balanced([2] * 8), [1.0] * 15, 2)] == [7, 7]
+
+
+def test_theta_falls_with_the_third_power_of_the_step():
+    A, _, Y = smooth(6)
+    for h in (0.05, -0.1):
+        policy, given = ParallelBUG(tolerance=3.0).step(Y, A, 0.0, h), ParallelBUG(theta=3.0 * abs(h) ** 3).step(Y, A, 0.0, h)
+        assert all(np.array_equal(x, y) for x, y in zip(policy.state.cores, given.state.cores, strict=True))
+        assert policy.state.ranks != ParallelBUG(theta=0.0).step(Y, A, 0.0, h).state.ranks
 
 
 def test_start_by_rank_adaptive_steps():

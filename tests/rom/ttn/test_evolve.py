@@ -22,6 +22,7 @@ from petrov.rom.ttn import (
     evolve,
 )
 from petrov.rom.ttn.method import StepResult
+from petrov.rom.ttn.run import Now, Run
 
 TREE = Tree.balanced([2, 2, 2, 2])
 SX = np.array([[0.0, 1.0], [1.0, 0.0]])
@@ -64,7 +65,7 @@ def test_free_spins():
     [
         ((0, 1), 0.25, None, [0.25] * 4, [0, 0.25, 0.5, 0.75, 1]),
         ((0, 1), 0.4, None, [0.4, 0.4, 0.2], [0, 0.4, 0.8, 1]),
-        ((0, 0.3), 0.1, [0.3], [0.1] * 3, [0.3]),  # 0.3 / 0.1 is not 3 in floating point
+        ((0, 3 * 0.1), 0.1, [0.3], [0.1] * 3, [0.3]),  # 3 * 0.1 is more than 0.3, and more than 3 times 0.1
         ((0, 1), 0.4, [0, 0.5, 0.5, 1], [0.4, 0.1, 0.4, 0.1], [0, 0.5, 1]),
         ((-1, 1), 5.0, [0.25], [1.25, 0.75], [0.25]),
         ((2, 2), 0.1, None, [], [2]),
@@ -149,6 +150,14 @@ def test_interrupted_and_gone_on_with(tmp_path):
     assert len(calls) == 5 + 7  # nothing is observed twice but what was interrupted
     done = evolve(start(), -1j * H, (0, 1), observe={"up": up}, checkpoint=tmp_path, **asked)
     same(done, whole)
+
+
+def test_a_row_that_an_interrupt_left_behind():
+    run = Run(Now(start()), {})
+    run.start([0.0])
+    run.rows.append(run.row(0.1, start(), 7.0))  # as if interrupted before the step was taken over
+    run.finish(StepResult(start(), (1.0,)), 0.1, True, 0.0)
+    np.testing.assert_array_equal(run.result(0.1).discarded, [0.0, 1.0])
 
 
 def same(a, b):

@@ -11,6 +11,7 @@ from petrov.rom.ttn import TTN, TTNO, Affine, Function, KronSum, Linear, Project
 from petrov.rom.ttn.krylov import Krylov
 from petrov.rom.ttn.method import prepared
 from petrov.rom.ttn.moving_centre import MovingCentre
+from petrov.rom.ttn.operator_product import applied
 from petrov.rom.ttn.runge_kutta import RK4
 
 from .operators import OPERATORS
@@ -106,6 +107,16 @@ def test_rank_one_product_of_flows_is_exact():
     assert max(made.ranks) == 1
 
 
+@pytest.mark.parametrize("tree", SPINS.values(), ids=SPINS.keys())
+def test_product_states_grow(tree):
+    """Also where nodes without a leg join edges of rank one, and a pair sees no room."""
+    H = ising(tree)
+    result = evolve(all_up(tree), -1j * H, (0, 0.2), dt=0.02, method=ProjectorSplitting())
+    exact = scipy.linalg.expm(-0.2j * H.to_dense())[:, 0]
+    np.testing.assert_allclose(flat(result.state), exact, atol=2e-6)
+    assert max(result.state.ranks) > 2
+
+
 @pytest.mark.parametrize("sites", [1, 2])
 def test_norm_and_energy_and_the_way_back(sites):
     tree = SPINS["balanced"]
@@ -138,8 +149,6 @@ def test_sources_functions_and_times(sites):
     tree = TREES["nested"]
     A, _ = OPERATORS["from_terms"](tree)
     A, Y, b = 0.2 * A, state(tree, 2).orthonormal(), state(tree, 1, seed=9)
-    from petrov.rom.ttn.operator_product import applied
-
     method = ProjectorSplitting(sites=sites, tolerance=1e-13, min_rank=1, local=RK4(steps=4))
     known = method.step(Y, Affine(A, b), 0.0, 0.05).state
     asked = method.step(Y, Function(tree, lambda t, X: applied(A, X) + b), 0.0, 0.05).state
@@ -148,6 +157,8 @@ def test_sources_functions_and_times(sites):
     linear = method.step(Y, KronSum(tree, [(lambda t: t, {0: np.array([1.0, 2.0])}), (1.0, {})]), 1.0, 0.1).state
     expected = np.exp(0.1 + 0.105 * np.array([1.0, 2.0]))[:, None, None, None, None] * Y.to_dense()
     np.testing.assert_allclose(linear.to_dense(), expected, atol=1e-6 * Y.norm())
+    asked = method.step(Y, Function(tree, lambda t, X: t * X), 1.0, 0.1).state
+    np.testing.assert_allclose(asked.to_dense(), np.exp(0.105) * Y.to_dense(), atol=1e-9 * Y.norm())
 
 
 @pytest.mark.parametrize("kind", OPERATORS)

@@ -91,6 +91,11 @@ NUMBERS: dict[str, Callable[[Any], bool]] = {  # the example, and what holds for
     "22_learning_as_it_solves.py": lambda r: (
         r.iterations[-8:].mean() < 0.3 * r.plain[-1] and (r.other[:, 1] < 0.75 * r.other[:, 0]).all()
     ),
+    "23_ising_quench.py": lambda r: (r.errors < [1e-5, 1e-8]).all() and (abs(r.drifts) < 1e-9).all(),
+    "24_plane_source.py": lambda r: (r.errors < [1e-4, 2e-3]).all() and max(r.ranks) <= 30,
+    "25_fokker_planck.py": lambda r: (r.errors < [1e-5, 1e-4]).all() and abs(r.mass[-1] - 1) < 1e-5 and r.rank <= 15,
+    "26_henon_heiles.py": lambda r: r.error < 1e-5 and abs(r.drift) < 1e-7 and r.rank <= 40,
+    "27_parametric_heat.py": lambda r: r.errors.max() < 1e-2 and r.rank <= 30,
     "09_heat_in_time.py": lambda r: list(r.values()) == sorted(r.values(), reverse=True) and min(r.values()) < 0.5 * r["zero"],
 }
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .state import TTN
 from .tree import Tree
-
-if TYPE_CHECKING:
-    from .result import Evolution
 
 
 def figure(width: float, height: float) -> Any:
@@ -72,7 +69,7 @@ def draw(thing: TTN | Tree, path: str | None = None, *, ranks: Sequence[int] | N
     return written(made, path)
 
 
-def plot_evolution(result: Evolution, path: str | None = None) -> Any:
+def plot_evolution(result: Any, path: str | None = None) -> Any:
     """A matplotlib Figure: numbers observed, and ranks, against time. Observed arrays, and complex numbers, are left out."""
     numbers = {name: values for name, values in result.observed.items() if values.ndim == 1 and values.dtype.kind != "c"}
     columns = 2 if numbers else 1

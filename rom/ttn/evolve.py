@@ -14,6 +14,7 @@ from .method import Method, prepared
 from .result import Evolution, EvolutionError, EvolutionInterrupted
 from .right_hand_sides import as_rhs
 from .run import Now, Run, contiguous, finite
+from .saved_run import SavedRun, identity_of
 from .schedule import Planned, planned_steps
 from .state import TTN
 
@@ -85,8 +86,6 @@ def evolve(
         raise TypeError(f"method must be an integrator such as RankAdaptiveBUG() or ProjectorSplitting(); got {method!r}")
     saved = None
     if checkpoint is not None:
-        from .saved_run import SavedRun, identity_of
-
         saved = SavedRun(checkpoint, identity_of(run.now.state, rhs, method, steps, list(run.observe)))
     if saved is None or not saved.restored(run):
         run.start(first)

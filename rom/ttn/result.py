@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .drawing import plot_evolution
 from .local_solvers import Stats
 from .state import TTN
 
@@ -38,8 +39,6 @@ class Evolution:
 
     def plot(self, path: str | None = None) -> Any:
         """A matplotlib Figure of what was observed and of the ranks against time; written to `path` if given."""
-        from .drawing import plot_evolution
-
         return plot_evolution(self, path)
 
 

@@ -8,12 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from threadpoolctl import threadpool_limits
 
 from . import document, report, runner, table
 from .contests import Contest
 from .document import Document, Row
+
+QUICK = "These are the small sizes: the bars are meant for the large ones."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +75,19 @@ def groups(chosen: Sequence[Contest], settings: Any, start: Document) -> Iterato
     for one in chosen:
         done = [row for row in start.rows if row.problem == one.name]
         yield done or one.run(settings), 1
+
+
+def show_bars(result: Document, console: Console, verdicts: Collection[Any], tally: str) -> None:
+    """What was found beside its bars (records with work, problem, found, bar and met), what to beware of, the tally."""
+    quick = result.identity["settings"]["quick"]
+    shown = Table(title="bars", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+    for name in ("work", "on", "found", "bar", "verdict"):
+        shown.add_column(name, overflow="fold")
+    for one in verdicts:
+        word, style = ("met", "green") if one.met else ("small", "dim") if quick else ("MISSED", "bold red")
+        shown.add_row(one.work, one.problem, one.found, one.bar, Text(word, style=style))
+    console.print(shown)
+    for warning in (table.busy(result), QUICK if quick else ""):
+        if warning:
+            console.print(warning, style="yellow")
+    console.print(tally, soft_wrap=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from .. import stages, table
 from ..contests import Contest
@@ -19,7 +18,6 @@ from . import data_driven, report, stored, thermal
 from .thermal import CASES, Timing
 from .verdicts import WORKS, standings, tally, verdicts
 
-QUICK = "These are the small sizes: the bars are meant for the large ones."
 TIMINGS = {True: Timing(20, 3, 2_000, 100), False: Timing(100, 3, 10_000, 200)}
 
 
@@ -51,11 +49,7 @@ def contests(only: Sequence[str] | None, quick: bool) -> list[Contest]:
 def show(result: Document, console: Console) -> None:
     if standings(result.rows):
         console.print(table_of_blocks(result))
-    console.print(table_of_verdicts(result))
-    for warning in (table.busy(result), QUICK if result.identity["settings"]["quick"] else ""):
-        if warning:
-            console.print(warning, style="yellow")
-    console.print(tally(result.rows), soft_wrap=True)
+    stages.show_bars(result, console, verdicts(result.rows), tally(result.rows))
 
 
 def table_of_blocks(result: Document) -> Table:
@@ -72,15 +66,4 @@ def table_of_blocks(result: Document) -> Table:
         shown.add_row(
             one.ours.problem, *(f"{table.seconds(a)} / {table.seconds(b)} = {table.ratio(share)}" for a, b, share in pairs)
         )
-    return shown
-
-
-def table_of_verdicts(result: Document) -> Table:
-    shown = Table(title="bars", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
-    for name in ("work", "on", "found", "bar", "verdict"):
-        shown.add_column(name, overflow="fold")
-    quick = result.identity["settings"]["quick"]
-    for one in verdicts(result.rows):
-        word, style = ("met", "green") if one.met else ("small", "dim") if quick else ("MISSED", "bold red")
-        shown.add_row(one.work, one.problem, one.found, one.bar, Text(word, style=style))
     return shown

@@ -10,9 +10,8 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from .. import stages, table
+from .. import stages
 from ..contests import Contest
 from ..document import Document, Row
 from ..stages import Suite
@@ -22,8 +21,6 @@ from .recycling import Bar
 from .sets import Family
 from .times import SETS, Timing
 from .verdicts import WORKS, by_tolerance, tally, verdicts
-
-QUICK = "These are the small sizes: the bars are meant for the large ones."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +89,7 @@ def save(bar: Bar, extent: Extent) -> list[Row]:
 def show(result: Document, console: Console) -> None:
     if by_tolerance(result.rows):
         console.print(table_of_ratios(result))
-    console.print(table_of_verdicts(result))
-    for warning in (table.busy(result), QUICK if result.identity["settings"]["quick"] else ""):
-        if warning:
-            console.print(warning, style="yellow")
-    console.print(tally(result.rows), soft_wrap=True)
+    stages.show_bars(result, console, verdicts(result.rows), tally(result.rows))
 
 
 def table_of_ratios(result: Document) -> Table:
@@ -112,15 +105,4 @@ def table_of_ratios(result: Document) -> Table:
             for p in ratios.PRECONDITIONERS
         ]
         shown.add_row(f"{problem} {rtol:.0e}", *cells)
-    return shown
-
-
-def table_of_verdicts(result: Document) -> Table:
-    shown = Table(title="bars", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
-    for name in ("work", "on", "found", "bar", "verdict"):
-        shown.add_column(name, overflow="fold")
-    quick = result.identity["settings"]["quick"]
-    for one in verdicts(result.rows):
-        word, style = ("met", "green") if one.met else ("small", "dim") if quick else ("MISSED", "bold red")
-        shown.add_row(one.work, one.problem, one.found, one.bar, Text(word, style=style))
     return shown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...solvers.direct.cholesky import Cholesky
@@ -18,7 +20,7 @@ class Projection:
 
     With X = (L d) (L d)^H, W = lower(V) and F = half of the columns b_p, A_q v_j, which are Y R in orthonormal coordinates: every
     product v_i^H f_j is w_i^H half(f_j), an entry of G^H R with G = Y^H W. So the reduced matrices and the residual come from the
-    same R. Memory: V, W and Y, (n, 2 N + P k + N Q) numbers.
+    same R. Memory: V, W and Y, (n, 2 N + P k + N Q) numbers, and the terms once more.
     """
 
     def __init__(self, A: Terms, b: np.ndarray, factor: Cholesky, *, L: np.ndarray | None = None):
@@ -30,6 +32,8 @@ class Projection:
         self.coordinates.append(factor.half(b.transpose(1, 0, 2).reshape(n, -1)))  # p first, then k
         self.RL = None if L is None else triangle(factor.half(L.conj().transpose(2, 0, 1).reshape(n, -1)))
         self.hermitian = bool(A.hermitian)
+        values = A.values
+        self.magnitudes = None if values is None else replace(A, values=np.abs(values))
         self.rounded = np.zeros(self.coordinates.R.shape[1])
 
     @property
@@ -66,11 +70,11 @@ class Projection:
 
     def product_rounding(self, V: np.ndarray) -> np.ndarray:
         """||e||_{X'} (new Q,) of each A_q v_j for an e of the size of its rounding, eps/2 |A_q| |v_j|, with random signs."""
-        if not self.terms.stored:
+        if self.magnitudes is None:
             return np.zeros(V.shape[1] * len(self.terms))
-        signs = np.random.default_rng(SEED).choice([-EPS / 2, EPS / 2], (len(V), 1))
-        sizes = [self.factor.dual_norm(signs * (abs(self.terms[q]) @ abs(V))) for q in range(len(self.terms))]
-        return np.stack(sizes, axis=1).ravel()
+        signs, sizes = np.random.default_rng(SEED).choice([-EPS / 2, EPS / 2], (len(V), 1, 1)), abs(V)
+        images = np.stack([self.magnitudes[q] @ sizes for q in range(len(self.terms))], axis=2)  # (n, new, Q)
+        return self.factor.dual_norm((signs * images).reshape(len(V), -1))
 
     def half_terms(self) -> np.ndarray:
         """half of [b_p, A_q v_j], (n, P k + N Q)."""

@@ -153,6 +153,11 @@ class Parameters:
         return self.spread(np.full((1, len(self)), 0.5))[0]
 
 
+def spaced(points: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the points (m, p), evenly over their order, the first and the last among them."""
+    return points[np.unique(np.linspace(0, len(points) - 1, min(count, len(points))).round().astype(int))]
+
+
 def interval(name: str, box: Any) -> tuple[float, float, str]:
     """(low, high, scale) of one parameter."""
     parts = tuple(box) if isinstance(box, list | tuple) else ()

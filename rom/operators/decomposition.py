@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
-from ..parameters import Parameters
+from ..parameters import Parameters, spaced
 from ..snapshots import BlackBox, System
 from .recipes import (
     EIM,
@@ -31,7 +31,8 @@ from .terms import Terms, entries, on_pattern, terms, union
 CHECKS = 3  # training parameters at which an exact sum is compared with an assembly
 FRESH = 2  # other parameters of the box, which training points on a line or in a corner say nothing about
 SAME = 1e-10  # relative to the largest entry of its row: where the comparison must come out
-ROUNDING, EPS = 16, float(np.finfo(np.float64).eps)
+ROUNDING = 16  # units of round-off of what is summed: below that a difference, or a bound, says nothing
+EPS = float(np.finfo(np.float64).eps)
 MARGIN = 4  # bounds reckon with ROUNDING units, here so many differences that were seen
 KINDS = (EXACT, INTERPOLATED, TRAINED)
 
@@ -124,8 +125,7 @@ def split(box: BlackBox, operator: Any, train: np.ndarray, *, seed: int, progres
 
 def sampled(recipe: MDEIM | Training, train: np.ndarray, checks: np.ndarray) -> np.ndarray:
     """`samples` of the training parameters, evenly over their order, and those of the checks that are none of training."""
-    few = train[np.unique(np.linspace(0, len(train) - 1, min(recipe.samples, len(train))).round().astype(int))]
-    return np.concatenate([few, checks[-FRESH:]])
+    return np.concatenate([spaced(train, recipe.samples), checks[-FRESH:]])
 
 
 def split_matrix(recipe: Any, assembled: Assemblies, few: np.ndarray, train: np.ndarray) -> Decomposition:

@@ -14,7 +14,7 @@ from .evaluation import EPS, LIKELY, ROUNDING
 from .offline import ESTIMATE, NONE, RIGOROUS, Offline, full_solution
 from .part import part_of
 from .prediction import Prediction, Verification
-from .projection import SEED
+from .projection import like_rounding
 
 
 def verify(model: Any, mu: np.ndarray) -> Verification:
@@ -40,8 +40,7 @@ def residual_norm(offline: Offline, system: System, u: np.ndarray) -> np.ndarray
     image = np.asarray(system.A @ u)
     floor = ROUNDING * EPS * (norm(system.b) + norm(image))
     if arrays.sparse(system.A) or isinstance(system.A, np.ndarray):
-        signs = np.random.default_rng(SEED).choice([-EPS / 2, EPS / 2], (len(u), 1))
-        floor = np.maximum(floor, norm(signs * (abs(system.A) @ abs(u))))
+        floor = np.maximum(floor, norm(like_rounding(abs(system.A) @ abs(u))))
     return np.maximum(norm(system.b - image) + floor / LIKELY, floor)
 
 

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
+from ..operators.decomposition import EPS, ROUNDING
 
 LANES = 64  # parameters that are solved side by side: their triangles stay in the second cache up to N = 60
 CHUNK = 4096  # parameters whose small matrices exist at once where LAPACK solves them
 THREADED_FROM = 2_000
-ROUNDING = 16  # units of round-off of what the residual is a difference of: below that a bound says nothing about the error
-EPS = float(np.finfo(np.float64).eps)
 FEW = 32  # columns below which a triangular product is no quicker than a full one
 
 

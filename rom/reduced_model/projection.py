@@ -72,9 +72,9 @@ class Projection:
         """||e||_{X'} (new Q,) of each A_q v_j for an e of the size of its rounding, eps/2 |A_q| |v_j|, with random signs."""
         if self.magnitudes is None:
             return np.zeros(V.shape[1] * len(self.terms))
-        signs, sizes = np.random.default_rng(SEED).choice([-EPS / 2, EPS / 2], (len(V), 1, 1)), abs(V)
+        sizes = abs(V)
         images = np.stack([self.magnitudes[q] @ sizes for q in range(len(self.terms))], axis=2)  # (n, new, Q)
-        return self.factor.dual_norm((signs * images).reshape(len(V), -1))
+        return self.factor.dual_norm(like_rounding(images.reshape(len(V), -1)))
 
     def half_terms(self) -> np.ndarray:
         """half of [b_p, A_q v_j], (n, P k + N Q)."""
@@ -96,6 +96,11 @@ class Projection:
         return Reduced(
             np.ascontiguousarray(A), np.ascontiguousarray(b), layout(R), L, self.RL, self.hermitian, triangular, self.rounded
         )  # fmt: skip
+
+
+def like_rounding(sizes: np.ndarray) -> np.ndarray:
+    """eps/2 of sums of magnitudes (n, k), with random signs: an error that rounding may have made of the sums."""
+    return np.random.default_rng(SEED).choice([-EPS / 2, EPS / 2], (len(sizes), 1)) * sizes
 
 
 def triangle(F: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from ...solvers import arrays as back_ends
 from ...solvers.direct.cholesky import Cholesky, cholesky
 from ..files import model_file
-from ..files.model_file import ModelFileError
+from ..files.model_file import ModelFileError, group
 from ..local_bases.bases import Partition
 from ..operators import weight_files
 from ..operators.decomposition import Quantity, Split
@@ -216,8 +216,3 @@ def matrix_from(record: Any, held: Mapping[str, np.ndarray]) -> Any:
     X = csr_array((held["data"], held["indices"], held["indptr"]), shape=tuple(record["sparse"]))
     X.check_format(full_check=True)
     return X
-
-
-def group(held: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """The arrays below a name, without it."""
-    return {key[len(name) + 1 :]: value for key, value in held.items() if key.startswith(f"{name}/")}

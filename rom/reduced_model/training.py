@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from ..files.checkpoint import Checkpoint, fingerprint
 from ..local_bases.bases import LocalBases
 from ..operators.decomposition import compare_one
+from ..parameters import spaced
 from ..pod import pod
 from ..snapshots import System
 from ..workers import mapped
@@ -98,7 +99,6 @@ class Store:
 
     checkpoint: Checkpoint | None
     asked: int = 0
-    drawn: int = field(default=0)  # of them found in the checkpoint
     adjoint: bool = False  # what is asked for now
 
     @classmethod
@@ -128,7 +128,6 @@ class Store:
             warnings.warn(said, RuntimeWarning, stacklevel=2)
             self.checkpoint = None
             return None
-        self.drawn += 1
         return step["x"]
 
     def keep(self, mu: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -268,10 +267,6 @@ def interpolation_errors(model: Any, train: np.ndarray, say: Say) -> tuple[float
         seen = offline.factor.dual_norm(wrong) / np.maximum(offline.factor.norm(u), np.finfo(float).tiny)
         errors = np.maximum(errors, [seen.max(), offline.factor.dual_norm(system.b - offline.split.b.combined(mu)).max()])
     return float(SAFETY * errors[0]), float(SAFETY * errors[1])
-
-
-def spaced(points: np.ndarray, count: int) -> np.ndarray:
-    return points[np.unique(np.linspace(0, len(points) - 1, min(count, len(points))).round().astype(int))]
 
 
 @contextmanager

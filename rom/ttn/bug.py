@@ -7,10 +7,18 @@ from typing import Any
 
 from .augmentation import grown_core, is_full, padded
 from .gauges import gauges
-from .invariants import checked_keep, holding
+from .invariants import holding
 from .local_solvers import Stats, eps_of
-from .method import FLOOR, StepResult, checked_ranks, checked_tolerance, checked_truncation, prepared, solver_for, truncate
-from .right_hand_sides import Views, as_rhs
+from .method import (
+    FLOOR,
+    StepResult,
+    checked_adaptive,
+    checked_tolerance,
+    prepared,
+    solver_for,
+    truncate,
+)
+from .right_hand_sides import RightHandSide, Views, as_rhs
 from .state import TTN
 from .tensors import adjoint, along, matrix, namespace, norm
 
@@ -152,20 +160,25 @@ class RankAdaptiveBUG:
     order = 1
 
     def __post_init__(self) -> None:
-        checked_tolerance(self.tolerance)
-        checked_ranks(self.min_rank, self.max_rank)
-        checked_truncation(self.truncation)
-        checked_keep(self.keep)
+        checked_adaptive(self)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
         state = holding(prepared(state, rhs), self.keep)
-        size = norm(state.cores[-1])
-        theta = max(self.tolerance * (size if self.relative else 1.0), FLOOR * size)
-        views = Views.of(rhs.at(t, h), gauges(state))
-        wide, stats = augmented_step(views, t, h, self.local, theta)
-        state, discarded = truncate(self, wide, theta)
-        return StepResult(state, discarded, stats=stats)
+        return adaptive_step(self, state, rhs, t, h, threshold(self, state))
+
+
+def threshold(method: Any, state: TTN) -> float:
+    """theta of a method whose tolerance is absolute or `relative`, for an orthonormal state."""
+    size = norm(state.cores[-1])
+    return max(method.tolerance * (size if method.relative else 1.0), FLOOR * size)
+
+
+def adaptive_step(method: Any, state: TTN, rhs: RightHandSide, t: float, h: float, theta: float) -> StepResult:
+    """Bases doubled, cores computed in them, truncated as `method` says."""
+    wide, stats = augmented_step(Views.of(rhs.at(t, h), gauges(state)), t, h, method.local, theta)
+    state, discarded = truncate(method, wide, theta)
+    return StepResult(state, discarded, stats=stats)
 
 
 def augmented_step(views: Views, t: float, h: float, local: Any, theta: float) -> tuple[TTN, Stats]:

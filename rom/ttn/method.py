@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...solvers import arrays
-from .invariants import truncated_holding
+from .invariants import checked_keep, truncated_holding
 from .krylov import Krylov
 from .local_solvers import Stats
 from .runge_kutta import AdaptiveRK
@@ -98,3 +98,11 @@ def truncate(method: Any, state: TTN, theta: float) -> tuple[TTN, tuple[float, .
 def checked_tolerance(tolerance: float) -> None:
     if not 0 <= tolerance < np.inf:
         raise ValueError(f"tolerance must be a number >= 0; got {tolerance}")
+
+
+def checked_adaptive(method: Any) -> None:
+    """Refuse parameters that no integrator with adaptive ranks can mean."""
+    checked_tolerance(method.tolerance)
+    checked_ranks(method.min_rank, method.max_rank)
+    checked_truncation(method.truncation)
+    checked_keep(method.keep)

@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from .augmentation import grown_core, is_full, padded
-from .bug import DROPPED, augmented_step
+from .bug import DROPPED, augmented_step, threshold
 from .gauges import gauges
-from .invariants import checked_keep, holding
+from .invariants import holding
 from .local_solvers import eps_of
-from .method import FLOOR, StepResult, checked_ranks, checked_tolerance, checked_truncation, prepared, solver_for, truncate
+from .method import (
+    StepResult,
+    checked_adaptive,
+    prepared,
+    solver_for,
+    truncate,
+)
 from .overlaps import overlap_up
 from .right_hand_sides import Stage, Views, as_rhs
 from .state import TTN
@@ -58,16 +64,12 @@ class MidpointBUG:
     order = 2
 
     def __post_init__(self) -> None:
-        checked_tolerance(self.tolerance)
-        checked_ranks(self.min_rank, self.max_rank)
-        checked_truncation(self.truncation)
-        checked_keep(self.keep)
+        checked_adaptive(self)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
         state = holding(prepared(state, rhs), self.keep)
-        size = norm(state.cores[-1])
-        theta = max(self.tolerance * (size if self.relative else 1.0), FLOOR * size)
+        size, theta = norm(state.cores[-1]), threshold(self, state)
         wide, stats = augmented_step(Views.of(rhs.at(t, h / 2), gauges(state)), t, h / 2, self.local, theta)
         half, _ = truncate(self, wide, theta)
         stage = rhs.at(t, h)

@@ -9,11 +9,19 @@ from itertools import product
 from typing import Any
 
 from .augmentation import grown_core, is_full, padded
-from .bug import DROPPED, augmented_step
+from .bug import DROPPED, adaptive_step
 from .gauges import gauges
-from .invariants import checked_keep, holding
+from .invariants import holding
 from .local_solvers import Stats, eps_of
-from .method import FLOOR, StepResult, checked_ranks, checked_tolerance, checked_truncation, prepared, solver_for, truncate
+from .method import (
+    FLOOR,
+    StepResult,
+    checked_adaptive,
+    checked_tolerance,
+    prepared,
+    solver_for,
+    truncate,
+)
 from .right_hand_sides import RightHandSide, Stage, Views, as_rhs
 from .state import TTN
 from .tasks import Workers, workers
@@ -86,11 +94,8 @@ class ParallelBUG:
     order = 1
 
     def __post_init__(self) -> None:
-        checked_tolerance(self.tolerance)
+        checked_adaptive(self)
         checked_tolerance(self.theta or 0.0)
-        checked_ranks(self.min_rank, self.max_rank)
-        checked_truncation(self.truncation)
-        checked_keep(self.keep)
         if self.reject is not None and not self.reject > 0:
             raise ValueError(f"reject must be positive, a multiple of theta, or None; got {self.reject}")
         if not 0 <= self.start <= 1:
@@ -104,9 +109,7 @@ class ParallelBUG:
         theta = self.tolerance * abs(h) ** (self.order + 2) if self.theta is None else self.theta
         theta = max(theta, FLOOR * norm(state.cores[-1]))
         if span is not None and abs(t + h - span[0]) <= self.start * abs(span[1] - span[0]) * (1 + 1e-9):
-            wide, stats = augmented_step(Views.of(rhs.at(t, h), gauges(state)), t, h, self.local, theta)
-            state, discarded = truncate(self, wide, theta)
-            return StepResult(state, discarded, stats=stats)
+            return adaptive_step(self, state, rhs, t, h, theta)
         return self.repeated(state, rhs, t, h, theta)
 
     def repeated(self, state: TTN, rhs: RightHandSide, t: float, h: float, theta: float) -> StepResult:

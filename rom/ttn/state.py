@@ -66,9 +66,11 @@ class TTN:
         ranks, cores = tree.feasible(rank), []
         for node in tree.nodes:
             shape = tree.core_shape(node, ranks)
+            if tree.leg[node] >= 0:  # no column needs more of the leg than the first min(n, r) directions
+                shape = (*shape[:-2], min(shape[-2:]), shape[-1])
             core = xp.reshape(low_columns(shape, vectors[0]), shape)
             if tree.leg[node] >= 0:
-                core = along(completed(vectors[tree.leg[node]]), core, len(shape) - 2)
+                core = along(completed(vectors[tree.leg[node]], shape[-2]), core, len(shape) - 2)
             cores.append(core if node < tree.root else core * math.prod(lengths))
         return cls(tree, tuple(cores))
 
@@ -208,14 +210,14 @@ def working(vectors: Sequence[Any]) -> str:
     return arrays.working_dtype(*(arrays.dtype_name(vector) for vector in vectors))
 
 
-def completed(vector: Any) -> Any:
-    """A unitary matrix (n, n) whose first column is the vector divided by its norm (the first unit vector if that is 0)."""
+def completed(vector: Any, count: int) -> Any:
+    """Orthonormal columns (n, count), the first the vector divided by its norm (the first unit vector if that is 0)."""
     xp, n, length = namespace(vector), vector.shape[0], norm(vector)
-    first = vector / length if length > 0 else eye(n, vector)[:, 0]
+    units = xp.eye(n, count, dtype=vector.dtype, device=arrays.device(vector))
+    first = vector / length if length > 0 else units[:, 0]
     position = int(xp.argmax(xp.abs(first)))
-    others = [i for i in range(n) if i != position]
-    start = xp.concat([first[:, None], columns_of(eye(n, vector), others)], axis=1) if others else first[:, None]
-    Q, R = xp.linalg.qr(start)
+    others = [i for i in range(count) if i != position][: count - 1]
+    Q, R = xp.linalg.qr(xp.concat([first[:, None], columns_of(units, others)], axis=1) if others else first[:, None])
     phases = xp.linalg.diagonal(R)
     return Q * (phases / xp.abs(phases))  # so that the first column is the vector, and not a multiple
 

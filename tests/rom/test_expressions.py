@@ -92,11 +92,11 @@ REFUSED = {  # text -> (column, what the message says of it)
 @pytest.mark.parametrize("text", REFUSED, ids=lambda text: ascii(text)[1:25])
 def test_what_is_refused(text):
     column, said = REFUSED[text]
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ValueError, match=rf"^expression .*, column {column}: .*{said}") as caught:
         expression(text, NAMES)
     assert "the names k, m1, x, x0, x1, x2, pi and the functions exp, sin" in str(caught.value)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert len(str(caught.value)) < 500
 
 

@@ -44,7 +44,7 @@ def scipy_tests(name):
 def collected(module):
     """What pytest has to see of a module: its tests and the fixtures they ask for."""
     names = {name for name in vars(module) if name.startswith(("test_", "Test"))} | ({"solver", "case"} & set(vars(module)))
-    return {name: vars(module)[name] for name in names - OTHER_SOLVERS}
+    return {name: vars(module)[name] for name in sorted(names - OTHER_SOLVERS)}  # in the same order in every process
 
 
 iterative, minimal = scipy_tests("test_iterative"), scipy_tests("test_minres")

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import pytest
@@ -238,7 +237,7 @@ SCRIPT = """
     {method}(A, np.ones(n * n), max_iterations=2)
     def ready(state):
         if state.iteration == 5:
-            print("ready", flush=True)
+            print("ready", time.process_time(), flush=True)
         time.sleep(0.005)
     try:
         {method}(A, np.ones(n * n), rtol=1e-14, callback=ready)
@@ -246,35 +245,35 @@ SCRIPT = """
         assert stop.result.status is Status.INTERRUPTED
         assert np.isfinite(stop.result.x).all() and stop.result.iterations >= 5
         assert {method}(A, np.ones(n * n), x0=stop.result.x).converged
-        print("handed over")
+        print("handed over", time.process_time())
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to a child process are POSIX")
 @pytest.mark.parametrize("method", ["cg", "gmres"])
-def test_a_real_ctrl_c_ends_within_a_second(method):
+def test_a_real_ctrl_c_ends_within_seconds(method):
     script = textwrap.dedent(SCRIPT).format(method=method)
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        assert child.stdout.readline() == "ready\n", child.communicate()[1]
-        sent = time.perf_counter()
+        first, _, ready = child.stdout.readline().partition(" ")
+        assert first == "ready", child.communicate()[1]
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)
     finally:
         child.kill()
-    assert (child.returncode, out) == (0, "handed over\n"), err
-    assert time.perf_counter() - sent < 5  # the solve that follows and the end of the process included
+    assert child.returncode == 0 and out.startswith("handed over "), err
+    assert float(out.split()[-1]) - float(ready) < 5  # seconds of computing, the solve that follows included
 
 
 # -- the clock -----------------------------------------------------------------------------------------------------------
 
 
 @each_method
-def test_a_time_limit_hands_over_the_best_x(method):
-    A = Operator(T(shift=2.0), lambda count: time.sleep(0.01))
-    start = time.perf_counter()
+def test_a_time_limit_hands_over_the_best_x(method, clock):
+    A = Operator(T(shift=2.0), lambda count: clock.sleep(0.01))
+    start = clock.now
     result = method(A, B(), time_limit=0.1)
-    assert time.perf_counter() - start < 0.4
+    assert clock.now - start < 0.2
     assert result.status is Status.TIME_LIMIT
     assert 0 < result.iterations < 40
     assert true_relative(A.A, B(), result.x) <= 1

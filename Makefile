@@ -10,12 +10,14 @@
 #   make bench-peers  petrov against SciPy, PyAMG and PETSc (after `make petsc`), with bars: report/peers.html
 #   make bench-sequences  recycling, blocks and petrov.Sequence beside a paper and their rivals, an hour: report/sequences.html
 #   make bench-rom  reduced models beside pyMOR, ten minutes: report/rom.html
+#   make bench-ttn  integrators on trees beside PyTreeNet and TeNPy where they are, ten minutes: report/ttn.html
 #   make history    the asv benchmarks on this commit, kept in report/asv
 #   make petsc      PETSc with hypre, MUMPS and GAMG from Debian, and petsc4py and mpi4py into .venv
 #   make test-mpi   the tests marked mpi (after `make petsc`)
 #   make test-gpu   the tests marked gpu, straight from the tree with the CuPy of PYTHON
 #
-# PYTHON=python3.12 chooses the interpreter; TORCH=default takes the newest torch instead of the one in .ci/constraints.txt.
+# PYTHON=python3.12 chooses the interpreter; TORCH=default takes the newest torch instead of the one in .ci/constraints.txt;
+# PROCESSES=4 is how many share the tests.
 
 PYTHON ?= python3
 TORCH ?= constrained
@@ -29,7 +31,7 @@ endif
 CONSTRAINTS := $(if $(filter constrained,$(TORCH)),--constraint .ci/constraints.txt)
 PIP_INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences bench-rom history petsc test-mpi test-gpu
+.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences bench-rom bench-ttn history petsc test-mpi test-gpu
 .DELETE_ON_ERROR:
 
 # A recipe that fails is removed whole: a half-made .venv would pass for a made one.
@@ -74,6 +76,10 @@ bench-rom: $(VENV)/demo.stamp
 	@mkdir -p report
 	$(BIN)/petrov bench rom --html report/rom.html --json report/rom.json
 
+bench-ttn: $(VENV)/demo.stamp
+	@mkdir -p report
+	$(BIN)/petrov bench ttn --html report/ttn.html --json report/ttn.json
+
 # asv measures the environment that it is started in; its results are filed under the commit.
 ASV := $(BIN)/asv
 ASV_CONFIG := --config asv.conf.json
@@ -99,11 +105,15 @@ lint: $(VENV)/dev.stamp
 
 ELSEWHERE := not mpi and not gpu
 
+# Each process takes half of the tests, folder after folder, and when it has none left, half of what another still has.
+PROCESSES ?= 2
+SHARED_OUT := --numprocesses $(PROCESSES) --dist worksteal
+
 test: lint
-	$(RUN) -m pytest -m "not slow and $(ELSEWHERE)"
+	$(RUN) -m pytest $(SHARED_OUT) -m "not slow and $(ELSEWHERE)"
 
 test-all: lint
-	$(RUN) -m pytest -m "$(ELSEWHERE)"
+	$(RUN) -m pytest $(SHARED_OUT) -m "$(ELSEWHERE)"
 
 # Compiled kernels run out of sight of the measurement: their tests run once more as plain Python, and both runs count.
 coverage: $(VENV)/dev.stamp

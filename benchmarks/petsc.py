@@ -10,8 +10,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from time import perf_counter
 
 import numpy as np
 
+from . import process
 from .methods import AMG_CAP, nothing
 from .records import DEFINITE, Limits, Method, Outcome, System
 
@@ -66,27 +65,11 @@ def petsc(options: tuple[str, ...], ranks: int) -> Callable[..., Outcome]:
 
 
 def launch(command: list[str], seconds: float) -> None:
-    """Run the ranks, quietly; RuntimeError with the last line they said if they fail, TimeoutError after so many seconds.
-
-    They have a process group of their own, which is ended with this call, however it ends.
-    """
+    """Run the ranks, quietly; errors as of `process.run`, and FileNotFoundError where PETSc is not."""
     reason = absent()
     if reason:
         raise FileNotFoundError(reason)
-    with subprocess.Popen(
-        command, env=environment(), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            said, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired as error:
-            raise TimeoutError(f"PETSc was not done after {seconds:g} s and was stopped") from error
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode:
-        lines = [line for line in said.splitlines() if line.strip(" -")] or ["no message"]
-        wrong = [line for line in lines if "rror" in line]
-        raise RuntimeError(f"PETSc ended with status {process.returncode}: {(wrong or lines)[-1]}")
+    process.run(command, seconds, environment(), name="PETSc")
 
 
 def environment() -> dict[str, str]:

@@ -77,14 +77,25 @@ def groups(chosen: Sequence[Contest], settings: Any, start: Document) -> Iterato
         yield done or one.run(settings), 1
 
 
+def tally(found: Collection[Any]) -> str:
+    """How many bars were met, one sentence; what was not measured counts as neither met nor missed."""
+    missed = "; ".join(one.problem for one in found if one.met is not None and not one.met)
+    absent = "; ".join(one.problem for one in found if one.met is None)
+    said = f"{sum(bool(one.met) for one in found)} of {len(found)} bars met"
+    return said + (f"; missed: {missed}" if missed else "") + (f"; not measured: {absent}" if absent else "") + "."
+
+
 def show_bars(result: Document, console: Console, verdicts: Collection[Any], tally: str) -> None:
-    """What was found beside its bars (records with work, problem, found, bar and met), what to beware of, the tally."""
+    """What was found beside its bars (records with work, problem, found, bar and met, None where a peer is not there), what to
+    beware of, the tally."""
     quick = result.identity["settings"]["quick"]
     shown = Table(title="bars", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
     for name in ("work", "on", "found", "bar", "verdict"):
         shown.add_column(name, overflow="fold")
     for one in verdicts:
         word, style = ("met", "green") if one.met else ("small", "dim") if quick else ("MISSED", "bold red")
+        if one.met is None:
+            word, style = "not measured", "yellow"
         shown.add_row(one.work, one.problem, one.found, one.bar, Text(word, style=style))
     console.print(shown)
     for warning in (table.busy(result), QUICK if quick else ""):

@@ -31,8 +31,10 @@ OPTIONAL = {
     "petsc4py",
     "pyamg",
     "pymor",
+    "pytreenet",
     "skfem",
     "sksparse",
+    "tenpy",
     "torch",
 }
 VARYING = {  # what no two runs, or no two processors, share

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from .. import stages
 from ..document import OK, Row, by_problem
 from ..sequences.verdicts import Verdict
 from ..table import ratio
@@ -96,6 +97,4 @@ def of_files(rows: Iterable[Row]) -> list[Verdict]:
 
 def tally(rows: Sequence[Row]) -> str:
     """How many bars were met, one sentence."""
-    found = verdicts(rows)
-    missed = "; ".join(one.problem for one in found if not one.met)
-    return f"{sum(one.met for one in found)} of {len(found)} bars met" + (f"; missed: {missed}." if missed else ".")
+    return stages.tally(verdicts(rows))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from .. import stages
 from ..document import Row
 from ..table import seconds
 from . import ratios, recycling, times
@@ -19,13 +20,13 @@ WORKS = {
 
 
 class Verdict(NamedTuple):
-    """One bar: what it is on, what was found, what was asked."""
+    """One bar: what it is on, what was found, what was asked; met is None if it was not measured."""
 
     work: str
     problem: str
     found: str
     bar: str
-    met: bool
+    met: bool | None
 
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
@@ -81,6 +82,4 @@ def of_shares(rows: Iterable[Row]) -> list[Verdict]:
 
 def tally(rows: Sequence[Row]) -> str:
     """How many bars were met, one sentence."""
-    found = verdicts(rows)
-    missed = "; ".join(f"{one.problem}" for one in found if not one.met)
-    return f"{sum(one.met for one in found)} of {len(found)} bars met" + (f"; missed: {missed}." if missed else ".")
+    return stages.tally(verdicts(rows))

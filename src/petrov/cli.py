@@ -119,7 +119,11 @@ def add_bench(command: argparse.ArgumentParser) -> None:
     rom.set_defaults(run=bench_rom)
     rom.add_argument("--quick", action="store_true", help="small sizes, about a minute")
     rom.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
-    for command in (poisson, peers, sequences, rom):
+    ttn = suites.add_parser("ttn", help="integrators on trees beside PyTreeNet and TeNPy, and what only petrov can run")
+    ttn.set_defaults(run=bench_ttn)
+    ttn.add_argument("--quick", action="store_true", help="few steps and small sizes, two minutes")
+    ttn.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
+    for command in (poisson, peers, sequences, rom, ttn):
         command.add_argument("--json", type=Path, metavar="FILE", help="keep the rows, and go on with an unfinished run")
         command.add_argument("--html", type=Path, metavar="FILE", help="write the report")
     compare = suites.add_parser("compare", help="two JSON files of earlier runs side by side")
@@ -150,6 +154,11 @@ def bench_sequences(arguments: argparse.Namespace) -> int:
 
 def bench_rom(arguments: argparse.Namespace) -> int:
     suite = part(".benchmarks.rom.suite")
+    return suite.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
+
+
+def bench_ttn(arguments: argparse.Namespace) -> int:
+    suite = part(".benchmarks.ttn.suite")
     return suite.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
 
 

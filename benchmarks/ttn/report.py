@@ -1,0 +1,147 @@
+"""The HTML report of `petrov bench ttn`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import figures, report
+from ..document import OK, Document, Row, by_problem
+from ..table import ratio, seconds
+from . import spins
+from .verdicts import ERROR, STEP_BAR, WORKS, Duel, duels, paces, tally, verdicts
+
+TEMPLATE = "ttn.html.j2"
+COLOURS = {  # petrov: full lines, filled markers; peers: broken and open
+    "petrov two sites, chain": ("#0b3c8c", "o"), "petrov two sites, balanced": ("#1f9bcf", "o"),
+    "petrov MidpointBUG": ("#2e8b57", "D"), "petrov RankAdaptiveBUG": ("#111111", "v"), "petrov ParallelBUG": ("#8a97a8", "^"),
+    "TeNPy TDVP2": ("#d95f02", "s"), "TeNPy TEBD": ("#b0188b", "s"), "PyTreeNet TDVP2, chain": ("#b3261e", "X"),
+    "PyTreeNet BUG, dense exponentials": ("#b3261e", "P"), "PyTreeNet BUG, RK45": ("#e39c9c", "P"),
+}  # fmt: skip
+STEPS_SHOWN = (1, 2, 5, 10, 20)
+
+
+def write(document: Document, path: Path) -> None:
+    """Render the report to path, through a temporary name."""
+    report.put(render(document), path)
+
+
+def render(document: Document) -> str:
+    """The report as one HTML text, figures inline."""
+    rows = document.rows
+    return report.filled(
+        TEMPLATE, document, plots={"precision": precision(rows), "growth": growth(rows)}, tally=tally(rows), error=f"{ERROR:.0e}",
+        verdicts=[{"title": WORKS[work], "lines": [v for v in verdicts(rows) if v.work == work]} for work in WORKS],
+        steps=[step_cells(row, rows) for row in rows if row.problem == spins.STEPS],
+        duels=[duel_cells(one) for one in duels(rows)],
+        problems=[detail(name, group) for name, group in by_problem(rows).items()],
+    )  # fmt: skip
+
+
+def detail(problem: str, group: list[Row]) -> dict[str, Any]:
+    """All rows of a problem; without ratios, for the rows do not have the same error."""
+    found = report.detail(problem, group)
+    lines = [{**line, "ratio": "-", "colour": "", "swatch": colour_of(line["method"])} for line in found["lines"]]
+    return {**found, "lines": lines}
+
+
+# -- Tables ----------------------------------------------------------------------------------------------------------------
+
+
+def step_cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    """A method in the contest of steps; of ours, the part of PyTreeNet's time."""
+    share = next((one.share for one in paces(rows) if one.ours is row), None)
+    track = [row.history[k - 1] for k in STEPS_SHOWN if k <= len(row.history)]
+    return {
+        "method": row.method, "ranks": ", ".join(f"{rank:.0f}" for _, rank, *_ in track), "total": seconds(row.solve_seconds),
+        "last": seconds(row.history[-1][2]) if row.history else "-", "wall": seconds(wall(row)), "error": error_of(row),
+        "share": ratio(share), "colour": "" if share is None else "win" if share <= STEP_BAR else "loss",
+        "trouble": "" if row.status == OK else f"{row.status}: {row.reason}",
+    }  # fmt: skip
+
+
+def duel_cells(one: Duel) -> dict[str, Any]:
+    def cell(row: Row | None) -> dict[str, str]:
+        if row is None:
+            return {"method": "not run" if one.absent else "none reaches it", "seconds": "-", "error": "-"}
+        return {"method": row.method, "seconds": seconds(row.solve_seconds), "error": error_of(row)}
+
+    share = one.share
+    return {
+        "quench": one.quench, "name": one.name, "ours": cell(one.ours), "theirs": cell(one.peer), "share": ratio(share),
+        "colour": "" if share is None else "win" if share <= 1 else "loss",
+    }  # fmt: skip
+
+
+def wall(row: Row) -> float | None:
+    return sum(step[3] for step in row.history) if row.history else None
+
+
+def error_of(row: Row) -> str:
+    return "-" if row.relative_residual is None else f"{row.relative_residual:.1e}"
+
+
+# -- Figures ---------------------------------------------------------------------------------------------------------------
+
+
+def code(row: Row) -> str:
+    """The name of a row without its step."""
+    return row.method if row.method in COLOURS else row.method.rpartition(", ")[0]
+
+
+def colour_of(method: str) -> str:
+    return next((colour for name, (colour, _) in COLOURS.items() if method.startswith(name)), "#6b7a8f")
+
+
+def look(name: str) -> dict[str, Any]:
+    colour, marker = COLOURS.get(name, ("#6b7a8f", "."))
+    ours = name.startswith("petrov")
+    return {
+        "color": colour, "marker": marker, "linestyle": "-" if ours else (0, (4, 2)), "linewidth": 1.4, "markersize": 5.5,
+        "markerfacecolor": colour if ours else "white", "markeredgecolor": colour,
+    }  # fmt: skip
+
+
+def by_code(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.status == OK and row.solve_seconds:
+            found.setdefault(code(row), []).append(row)
+    return found
+
+
+def precision(rows: Sequence[Row]) -> str | None:
+    """Error at t = 1 against seconds, a panel a quench, a line a code; None if there is nothing to show."""
+    panels = {name: by_code(row for row in rows if row.problem == name) for name in (spins.PRECISION, spins.CHAINS)}
+    panels = {name: codes for name, codes in panels.items() if codes}
+    if not panels:
+        return None
+    figure, grid = figures.blank(5.2 * len(panels) + 2.6, 4.2, 1, len(panels))
+    handles = {}
+    for axes, (problem, codes) in zip(grid.flat, panels.items(), strict=True):
+        for name, group in codes.items():
+            points = sorted((row.solve_seconds, row.relative_residual) for row in group)
+            handles[name] = axes.loglog(*zip(*points, strict=True), **look(name))[0]
+        axes.axhline(ERROR, color="#888888", linewidth=0.8, linestyle=":")
+        figures.decorate(axes, problem, "seconds of one processor", "error of the mean of sz at t = 1")
+    figures.legend(figure, {name: handles[name] for name in COLOURS if name in handles})
+    return figures.svg(figure, "precision")
+
+
+def growth(rows: Sequence[Row]) -> str | None:
+    """Of the contest of steps: the largest rank, and seconds a step, against time; None if there is nothing to show."""
+    shown = [row for row in rows if row.problem == spins.STEPS and row.status == OK and row.history]
+    if not shown:
+        return None
+    figure, ((left, right),) = figures.blank(12.2, 3.6, 1, 2)
+    handles = {}
+    for row in shown:
+        step, rank, cpu, _ = zip(*row.history, strict=True)
+        style = {**look(row.method), "markersize": 3.5}
+        handles[row.method] = left.plot(step, rank, **style)[0]
+        right.semilogy(step, cpu, **style)
+    figures.decorate(left, "largest rank", "step", "")
+    figures.decorate(right, "seconds of a step", "step", "")
+    figures.legend(figure, handles)
+    return figures.svg(figure, "growth")

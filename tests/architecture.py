@@ -54,7 +54,7 @@ COMPILED = [
     "aggregation", "block", "borrow", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_tail", "inverse", "lanes", "relaxation",
     "scaling", "sell", "small_systems", "sparse_product", "substitution", "tall_skinny", "threads", "tile_product", "tile_sweeps", "tiles", "triangular",
 ]  # fmt: skip
-LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED}
+LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED} | {"petrov.learned.networks.message_passing"}  # torch
 
 
 MOST_LINES = 400

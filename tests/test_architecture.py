@@ -133,7 +133,7 @@ def heavy_after(statement: str, folder: Path) -> list[str]:
     return sorted(architecture.HEAVY & set(ran.stdout.split()))
 
 
-@pytest.mark.parametrize("name", ["petrov", "petrov.solvers"])
+@pytest.mark.parametrize("name", ["petrov", "petrov.solvers", "petrov.learned"])
 def test_import_is_light(name, tmp_path):
     assert heavy_after(f"import {name}", tmp_path) == []
 

@@ -1,0 +1,145 @@
+"""Weights on disk: one safetensors file whose metadata are JSON. Nothing in a file is run, and no torch is needed to read one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .families import family
+from .networks.architecture import Architecture, Network
+from .preconditioner import GraphFactor, SparseInverseNetwork
+from .probe import defect
+
+SCHEMA = 1
+KEY = "petrov"  # the one entry of a file's metadata
+KINDS = {recipe.kind: recipe for recipe in (GraphFactor, SparseInverseNetwork)}
+LARGEST = 1 << 30  # bytes
+Recipe = GraphFactor | SparseInverseNetwork
+
+
+class WeightsError(ValueError):
+    """A file holds no weights that may be used; the message says what was found."""
+
+
+def write(path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """A file of named arrays and a header of JSON values: the old one or the whole new one, whenever the process is killed.
+
+    Every array's sha256 is kept in the header. Equal contents give equal bytes.
+    """
+    from safetensors.numpy import save
+
+    held = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    front = {"schema": SCHEMA, **header, "sha256": {name: digest(array) for name, array in held.items()}}
+    path = Path(path)
+    temporary = path.with_name(f".petrov-{secrets.token_hex(8)}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(save(held, metadata={KEY: json.dumps(front, sort_keys=True, allow_nan=False)}))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(header, arrays) of a file that `write` wrote; WeightsError if it is damaged, of others, or newer than this petrov."""
+    from safetensors import SafetensorError, safe_open
+
+    size = Path(path).stat().st_size
+    if size > LARGEST:
+        raise WeightsError(f"{path} has {size} bytes: no weights of ours are that large")
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            front = json.loads((file.metadata() or {}).get(KEY, "null"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}): it is damaged, or no safetensors file") from error
+    if not isinstance(front, dict) or "schema" not in front:
+        raise WeightsError(f"{path} is a safetensors file without the header of petrov: use a file that learned.save wrote")
+    if front["schema"] != SCHEMA:
+        raise WeightsError(f"{path} has schema {front['schema']!r}, this petrov reads {SCHEMA}: use a newer petrov")
+    sums = front.get("sha256")
+    if not isinstance(sums, dict) or sums != {name: digest(array) for name, array in arrays.items()}:
+        raise WeightsError(f"{path}: the arrays are not those that were written: the file is damaged, take a copy")
+    return front, arrays
+
+
+def digest(array: np.ndarray) -> str:
+    return hashlib.sha256(f"{array.dtype.str} {array.shape}\n".encode() + array.tobytes()).hexdigest()
+
+
+def save(recipe: Recipe, path: str | Path, facts: Mapping[str, Any] | None = None) -> None:
+    """Write a recipe's weights, with facts (JSON values: training family, seed, losses) that `describe` tells again.
+
+    The file also says which petrov wrote it and the bounds that make M definite. What `bind` gave is not kept.
+    """
+    bounds = {"epsilon": recipe.epsilon} if isinstance(recipe, SparseInverseNetwork) else {"row_sum": 1.0}
+    header = {
+        "kind": recipe.kind, "petrov": version(), "architecture": asdict(recipe.network.architecture), "bounds": bounds,
+        "facts": dict(facts or {}),
+    }  # fmt: skip
+    write(path, header, recipe.network.weights)
+
+
+def version() -> str:
+    """The version of petrov; the front door is loaded before any of its parts."""
+    return sys.modules[__name__.partition(".")[0]].__version__
+
+
+def load(path: str | Path) -> Recipe:
+    """The recipe in a file that `save` or `train` wrote: a preconditioner for any solver, as M=load(path).
+
+    Needs no torch, and none to be applied. The weights are checked (shapes, finite, checksums) and the recipe is probed on a
+    small system: finite, symmetric, positive. Raises FileNotFoundError, or WeightsError saying what was found.
+
+    >>> import tempfile
+    >>> from petrov.learned import SparseInverseNetwork, load, save
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(SparseInverseNetwork.untrained(), f"{folder}/weights.safetensors", {"family": "none"})
+    ...     load(f"{folder}/weights.safetensors").network.parameters
+    19658
+    """
+    header, arrays = read(path)
+    try:
+        recipe = recipe_of(header, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} holds no preconditioner of this petrov: {error}") from error
+    if told := defect(probed(recipe)):
+        raise WeightsError(f"{path} failed its probe on a system of 64 unknowns: {told}; train it again")
+    return recipe
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """What a file of weights says of itself: kind, petrov, architecture, bounds and the facts of its training."""
+    header = read(path)[0]
+    return {key: value for key, value in header.items() if key != "sha256"}
+
+
+def recipe_of(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Recipe:
+    """The recipe that a header and its weights describe; KeyError, TypeError or ValueError if they describe none."""
+    kind, given = header["kind"], header["architecture"]
+    if kind not in KINDS:
+        raise ValueError(f"its kind is {kind!r}; known are {', '.join(KINDS)}")
+    if not isinstance(given, dict) or set(given) != {field.name for field in fields(Architecture)}:
+        raise ValueError("its architecture is not described by the numbers that this petrov knows")
+    network = Network(Architecture(**given), arrays)
+    return SparseInverseNetwork(network, float(header["bounds"]["epsilon"])) if kind != GraphFactor.kind else GraphFactor(network)
+
+
+def probed(recipe: Recipe) -> Any:
+    """The recipe applied to a small system, with features of the number that it reads."""
+    a = recipe.network.architecture
+    system = family("fv3d" if a.coordinates == 3 else "fv2d").system(64, 11)
+    features = np.zeros((system.A.shape[0], a.node_features))
+    points = np.resize(system.coordinates, (len(features), a.coordinates or 1))
+    return recipe.bind(coordinates=points, node_features=features, edge_features=[system.A] * a.edge_features)(system.A)

@@ -1,0 +1,244 @@
+"""Families of systems to train on: seeded generators of diffusion by linear elements and finite volumes, and how they are split.
+
+-div(K grad u) + c u = f with Dirichlet sides (at least one) and Neumann sides and holes. K is a coefficient times a matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..solvers.problems.fields import balls, blocks, lognormal
+from ..solvers.problems.grid import centres, finite_volumes
+from .meshes import Mesh, mass, mesh, stiffness
+
+COEFFICIENTS = ("constant", "lognormal", "blocks", "inclusions")
+CELLS = {2: 64, 3: 24}  # a side of the grid on which the coefficient of a mesh is drawn
+
+
+class System(NamedTuple):
+    """A x = b with what a recipe may be told of it.
+
+    A : csr_array (n, n), SPD; b : (n,), standard normal; coordinates : (n, dim); node_features : (n, 1), 1 where an unknown is
+    coupled to a Dirichlet side; edge_features : (mass, stiffness), whose sum is A.
+    """
+
+    A: Any
+    b: np.ndarray
+    coordinates: np.ndarray
+    node_features: np.ndarray
+    edge_features: tuple[Any, Any]
+    name: str
+
+    def bind(self, recipe: Any) -> Any:
+        """The recipe told of this system's coordinates and features, if it wants to know."""
+        if not hasattr(recipe, "bind"):
+            return recipe
+        return recipe.bind(coordinates=self.coordinates, node_features=self.node_features, edge_features=self.edge_features)
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.A.shape[0]} unknowns, {self.A.nnz} entries"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Systems of one kind: what a seed draws.
+
+    Parameters
+    ----------
+    name : str
+    elements : bool
+        Linear elements on a Delaunay mesh; else finite volumes on a grid.
+    dim : int
+    coefficients : tuple of str
+        Of 'constant', 'lognormal' (correlation length 0.02 to 0.2, deviation 0.3 to 2), 'blocks' (2 to 8 a side, contrast up to
+        10^4), 'inclusions' (contrast up to 10^3 either way).
+    anisotropy : float
+        The smallest eigenvalue of K relative to the largest is drawn between this and 1, on a logarithmic scale, and its
+        axes turned; 1 for finite volumes.
+    holes : int
+        The most a mesh has.
+    reaction : float
+        The largest c h^2 / K, drawn between this / 10^3 and this; 0 for none.
+    """
+
+    name: str
+    elements: bool
+    dim: int
+    coefficients: tuple[str, ...] = COEFFICIENTS
+    anisotropy: float = 1.0
+    holes: int = 0
+    reaction: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.dim not in CELLS:
+            raise ValueError(f"dim must be 2 or 3; got {self.dim!r}")
+        if not self.coefficients or not set(self.coefficients) <= set(COEFFICIENTS):
+            raise ValueError(f"coefficients must be some of {', '.join(COEFFICIENTS)}; got {self.coefficients!r}")
+        if not 0.0 < self.anisotropy <= 1.0 or self.holes < 0 or self.reaction < 0:
+            raise ValueError("anisotropy must lie in (0, 1], holes and reaction be at least 0")
+        if not self.elements and (self.anisotropy < 1 or self.holes):
+            raise ValueError("finite volumes take no anisotropy and no holes: use elements=True")
+
+    def system(self, size: int, seed: int) -> System:
+        """The system of about `size` unknowns that this seed draws: the same bits whenever it is called on one machine.
+
+        Raises ValueError for a size below 20 or a negative seed. O(size log size).
+        """
+        if size < 20 or seed < 0:
+            raise ValueError(f"size must be at least 20 and seed at least 0; got {size!r} and {seed!r}")
+        rng = np.random.default_rng([seed, size, crc32(self.name.encode())])
+        return by_elements(self, size, rng) if self.elements else by_volumes(self, size, rng)
+
+
+def by_elements(family: Family, size: int, rng: np.random.Generator) -> System:
+    """Linear elements; the unknowns on Dirichlet sides are condensed out."""
+    holes = int(rng.integers(family.holes + 1))
+    grid = mesh(size, family.dim, rng, holes=holes, jitter=float(rng.uniform(0.05, 0.35)))
+    kind, field = coefficient(family, CELLS[family.dim], rng)
+    middle = grid.points[grid.simplices].mean(axis=1)
+    a = field[tuple(np.minimum((middle * len(field)).astype(int), len(field) - 1).T)]
+    K = stiffness(grid, a[:, None, None] * tensor(family, rng))
+    c = reaction(family, rng) * size ** (2 / family.dim)
+    return condensed(family, kind, grid, mass(grid, c * a), K, dirichlet_sides(family.dim, rng), rng)
+
+
+def condensed(family: Family, kind: str, grid: Mesh, M: Any, K: Any, fixed: list[bool], rng: np.random.Generator) -> System:
+    held = np.zeros(len(grid.points), bool)
+    for k, dirichlet in enumerate(fixed):
+        held |= grid.on_side(k // 2, k % 2) & dirichlet
+    free = ~held
+    near = (abs(K)[free][:, held].sum(axis=1) > 0).astype(float)
+    M, K = (sp.csr_array(part[free][:, free]) for part in (M, K))
+    A = sp.csr_array(M + K)
+    return System(A, rng.standard_normal(A.shape[0]), grid.points[free], near[:, None], (M, K), f"{family.name}, {kind}")
+
+
+def by_volumes(family: Family, size: int, rng: np.random.Generator) -> System:
+    """Finite volumes on a cube of cells; along every axis both sides are Dirichlet or both Neumann."""
+    n, dim = max(2, round(size ** (1 / family.dim))), family.dim
+    kind, field = coefficient(family, n, rng)
+    choice = rng.random(dim) < 0.6
+    choice[rng.integers(dim)] = True
+    sides = tuple("dirichlet" if held else "neumann" for held in choice)
+    K = finite_volumes(field, sides) / float(n) ** 2
+    M = sp.diags_array(reaction(family, rng) * field.ravel()).tocsr()
+    A = sp.csr_array(K + M)
+    points = centres(n, dim)
+    near = (((points < 1 / n) | (points > 1 - 1 / n)) & choice).any(axis=1).astype(float)
+    return System(A, rng.standard_normal(n**dim), points, near[:, None], (M, K), f"{family.name}, {kind}")
+
+
+def coefficient(family: Family, n: int, rng: np.random.Generator) -> tuple[str, np.ndarray]:
+    """(its kind, the coefficient on n^dim cells)."""
+    kind = str(rng.choice(family.coefficients))
+    seed, dim = int(rng.integers(2**31)), family.dim
+    if kind == "lognormal":
+        # In 3-D the shortest waves cost the most, and coarse grids do not see them.
+        length = float(np.exp(rng.uniform(np.log(0.02 if dim == 2 else 0.06), np.log(0.2))))
+        return kind, lognormal(n, dim, seed, length, float(rng.uniform(0.3, 2)))
+    if kind == "blocks":
+        return kind, blocks(n, dim, seed, float(10 ** rng.uniform(0, 4)), int(rng.choice([2, 4, 8])))
+    if kind == "inclusions":
+        return kind, balls(n, dim, seed, float(10 ** rng.uniform(-3, 3)), int(rng.integers(4, 25)))
+    return kind, np.ones((n,) * dim)
+
+
+def tensor(family: Family, rng: np.random.Generator) -> np.ndarray:
+    """A symmetric matrix (dim, dim), largest eigenvalue 1, turned at random."""
+    small = family.anisotropy ** float(rng.uniform())
+    Q = np.linalg.qr(rng.standard_normal((family.dim, family.dim)))[0]
+    K = Q @ np.diag([1.0] + [small] * (family.dim - 1)) @ Q.T
+    return (K + K.T) / 2
+
+
+def reaction(family: Family, rng: np.random.Generator) -> float:
+    return family.reaction * float(10 ** rng.uniform(-3, 0))
+
+
+def dirichlet_sides(dim: int, rng: np.random.Generator) -> list[bool]:
+    """Which of the 2 dim sides are Dirichlet: each with probability 0.6, one at least."""
+    chosen = rng.random(2 * dim) < 0.6
+    chosen[rng.integers(2 * dim)] = True
+    return [bool(held) for held in chosen]
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("fem2d", True, 2, holes=3),
+        Family("fem3d", True, 3, holes=2),
+        Family("fv2d", False, 2),
+        Family("fv3d", False, 3),
+        Family("anisotropic2d", True, 2, ("constant", "lognormal"), anisotropy=1e-3, holes=1),
+        Family("heat2d", True, 2, holes=3, reaction=1.0),
+    )
+}
+
+
+class Member(NamedTuple):
+    """One system by name: a family, a size and a seed."""
+
+    family: str
+    size: int
+    seed: int
+
+    def system(self) -> System:
+        """Draw it; ValueError if there is no such family."""
+        return family(self.family).system(self.size, self.seed)
+
+
+def family(name: str) -> Family:
+    """A family by its name; ValueError, naming those there are, if there is none."""
+    if name not in FAMILIES:
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}; got {name!r}")
+    return FAMILIES[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Members to train on, members that choose among checkpoints, members that are held out until the end."""
+
+    training: tuple[Member, ...]
+    validation: tuple[Member, ...]
+    test: tuple[Member, ...]
+
+
+def split(
+    families: Sequence[str], *, sizes: Sequence[int], unseen_sizes: Sequence[int], test_sizes: Sequence[int] = (),
+    unseen_families: Sequence[str] = (), count: int = 64, held_out: int = 4, seed: int = 71_993,
+) -> Split:  # fmt: skip
+    """Divide by family and size, never by row: no part holds a system of a family and a size that another part holds.
+
+    Training: `count` systems of the families at `sizes`, in turn. Validation: `held_out` of every family at every unseen size.
+    Test: `held_out` of every family at every test size, and of every unseen family at all sizes named. A system is known by its
+    family, size and seed; seeds of the parts differ as well. Raises ValueError if sizes or families overlap.
+
+    >>> from petrov.learned.families import split
+    >>> parts = split(["fem2d"], sizes=[300], unseen_sizes=[1200], test_sizes=[5000], unseen_families=["fv2d"], count=10)
+    >>> len(parts.training), len(parts.validation), len(parts.test)
+    (10, 4, 16)
+    """
+    for name in (*families, *unseen_families):
+        family(name)
+    parts = [set(sizes), set(unseen_sizes), set(test_sizes)]
+    if not families or not sizes or not unseen_sizes or parts[0] & parts[1] or (parts[0] | parts[1]) & parts[2]:
+        raise ValueError(f"sizes, unseen_sizes and test_sizes must not overlap; got {sizes}, {unseen_sizes} and {test_sizes}")
+    if set(families) & set(unseen_families):
+        raise ValueError(f"unseen_families must not be among those trained on; got {families} and {unseen_families}")
+    pairs = [(name, size) for size in sizes for name in families]
+    training = tuple(Member(*pairs[k % len(pairs)], seed + k) for k in range(count))
+    first = seed + count
+
+    def every(names: Sequence[str], at: Sequence[int], start: int) -> list[Member]:
+        return [Member(name, size, start + k) for name in names for size in at for k in range(held_out)]
+
+    validation = every(families, unseen_sizes, first)
+    test = every(families, test_sizes, first + held_out)
+    test += every(unseen_families, [*sizes, *unseen_sizes, *test_sizes], first + held_out)
+    return Split(training, tuple(validation), tuple(test))

@@ -1,0 +1,266 @@
+"""Weights on disk and training: what is written comes back, what is damaged is refused, kill -9 changes no bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from petrov.learned import GraphFactor, NeumannFactor, SparseInverseNetwork, WeightsError, checkpoint, describe, load, save, split
+from petrov.learned.networks.architecture import Network
+from petrov.solvers import Jacobi, cg, problems
+
+SEED = 12_377
+PARTS = split(["fem2d", "fv2d"], sizes=[80, 120], unseen_sizes=[300], count=6, held_out=1)
+SMALL = {"steps": 6, "batch": 2, "columns": 3, "unrolled": 5, "every": 2}
+
+
+def small(kind: str = "sparse"):
+    return GraphFactor.untrained(width=5, steps=2) if kind == "graph" else SparseInverseNetwork.untrained(width=6, steps=2)
+
+
+def same(one, other) -> bool:
+    return all(np.array_equal(value, other.network.weights[name]) for name, value in one.network.weights.items())
+
+
+def ended(path) -> tuple:
+    """Where training stood when it wrote this file: facts, and every array to the bit."""
+    header, arrays = checkpoint.read(path)
+    return header["facts"], {name: value.tobytes() for name, value in arrays.items()}
+
+
+# Files.
+
+
+@pytest.mark.parametrize("recipe", [
+    SparseInverseNetwork.untrained(coordinates=3, width=7, epsilon=3e-3), GraphFactor.untrained(node_features=2, edge_features=1, guess=True),
+])  # fmt: skip
+def test_what_is_saved_comes_back(recipe, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save(recipe, path, {"family": ["fem2d"], "seed": 3})
+    again = load(path)
+    assert type(again) is type(recipe) and same(recipe, again) and again.network.architecture == recipe.network.architecture
+    told = describe(path)
+    assert told["facts"] == {"family": ["fem2d"], "seed": 3} and told["kind"] == recipe.kind and told["petrov"] and told["bounds"]
+    if recipe.kind == "sparse-inverse-network":
+        assert again.epsilon == 3e-3
+    first = path.read_bytes()
+    save(again, path, {"family": ["fem2d"], "seed": 3})
+    assert path.read_bytes() == first and [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_loading_and_applying_need_no_torch(tmp_path):
+    """In a process in which torch cannot be imported."""
+    save(small(), tmp_path / "s")
+    save(small("graph"), tmp_path / "g")
+    code = f"""
+import sys
+sys.modules["torch"] = sys.modules["torch_geometric"] = None
+from petrov import learned
+from petrov.solvers import cg, problems
+A, b = problems.poisson(12)[:2]
+for M in (learned.load({str(tmp_path / "s")!r}), learned.load({str(tmp_path / "g")!r}), learned.NeumannFactor(), learned.DiagonalSweeps()):
+    assert cg(A, b, M=M).converged
+try:
+    learned.train
+except ImportError as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0 and 'pip install "petrov[learned]"' in ran.stdout, ran.stderr
+
+
+def damaged(path, change):
+    """A file of weights whose header, as a JSON value, has been changed before it was written."""
+    recipe = small()
+    header = {"kind": recipe.kind, "architecture": dataclasses.asdict(recipe.network.architecture), "bounds": {"epsilon": 1e-4}}
+    arrays = dict(recipe.network.weights)
+    change(header, arrays)
+    checkpoint.write(path, header, arrays)
+
+
+BAD = [
+    (lambda h, a: h.update(kind="other"), "its kind is 'other'"),
+    (lambda h, a: h.pop("architecture"), "architecture"),
+    (lambda h, a: h["architecture"].update(code="import os"), "not described"),
+    (lambda h, a: h["architecture"].update(width=10**9), "width must be"),
+    (lambda h, a: h["bounds"].update(epsilon=0.0), "epsilon must be positive"),
+    (lambda h, a: a.popitem(), "arrays are missing"),
+    (lambda h, a: a.update({next(iter(a)): np.zeros(3)}), "must be float64"),
+    (lambda h, a: a.update({k: v.astype("float32") for k, v in a.items()}), "must be float64"),
+    (lambda h, a: a.update({k: v * np.inf for k, v in a.items()}), "must be finite"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), BAD)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_headers_that_are_refused(change, says, tmp_path):
+    damaged(tmp_path / "w", change)
+    with pytest.raises(WeightsError, match=says):
+        load(tmp_path / "w")
+
+
+def test_files_that_are_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "w"
+    save(small(), path)
+    whole = path.read_bytes()
+    load(path)
+    for bad, says in ((whole[:-9], "damaged"), (b"", "damaged"), (whole[:-8] + b"\0" * 8, "not those that were written")):
+        path.write_bytes(bad)
+        with pytest.raises(WeightsError, match=says):
+            load(path)
+    save_file({"a": np.ones(3)}, path)
+    with pytest.raises(WeightsError, match="without the header of petrov"):
+        load(path)
+    checkpoint.write(path, {}, {})
+    path.write_bytes(path.read_bytes().replace(b'\\"schema\\": 1', b'\\"schema\\": 2'))
+    with pytest.raises(WeightsError, match="schema 2"):
+        load(path)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "nothing")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "w"
+    save(small(), path)
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save(small("graph"), path)
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_probe_on_loading(tmp_path, monkeypatch):
+    save(small(), tmp_path / "w")
+    monkeypatch.setattr(checkpoint, "probed", lambda recipe: -np.eye(5))
+    with pytest.raises(WeightsError, match="failed its probe on a system of 64 unknowns: it is not positive"):
+        load(tmp_path / "w")
+
+
+# Training.
+
+
+@pytest.fixture
+def train():
+    pytest.importorskip("torch")
+    pytest.importorskip("torch_geometric")
+    from petrov import learned
+
+    return learned.train
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("graph", "data"), ("sparse", "unrolled-cg"), ("sparse", "sai"), ("sparse", "kaporin")])
+def test_every_loss_trains_and_gives_the_same_bits(kind, loss, train, tmp_path):
+    torch, found = pytest.importorskip("torch"), []
+    for k in range(2):
+        torch.manual_seed(k)  # no generator of torch is asked
+        train(small(kind), PARTS, loss=loss, checkpoint=tmp_path / f"{k}", progress=False, **SMALL)
+        found.append(ended(tmp_path / f"{k}"))
+    assert found[0] == found[1]
+    moved = [name for name, value in checkpoint.read(tmp_path / "0")[1].items() if name.startswith("now/") and value.any()]
+    assert "now/edge_decoder.2.weight" in moved
+
+
+def test_training_lowers_iterations(train):
+    """On a size that was not trained on; the start, Jacobi's and the Neumann factor's, is what has to be beaten."""
+    parts = split(["fem2d"], sizes=[100, 150], unseen_sizes=[500], count=12, held_out=1)
+    system = parts.validation[0].system()
+    for recipe, start, part in ((small("graph"), Jacobi(), 0.9), (small(), NeumannFactor(), 0.98)):
+        trained = train(recipe, parts, progress=False, steps=40, every=20, rate=1e-2)
+        counts = [cg(system.A, system.b, M=M).iterations for M in (trained, start)]
+        assert counts[0] < part * counts[1], counts
+
+
+def test_the_start_is_returned_if_nothing_beats_it(train):
+    """Steps far too large make it worse."""
+    assert same(train(small(), PARTS, progress=False, **{**SMALL, "rate": 3.0}), small())
+
+
+def test_a_guess_is_trained_too(train):
+    recipe = GraphFactor.untrained(coordinates=2, node_features=1, edge_features=2, guess=True, width=6, steps=2)
+    parts = split(["fem2d"], sizes=[100], unseen_sizes=[200], count=4, held_out=1)
+    system = parts.training[0].system()
+    x = np.linalg.solve(system.A.toarray(), system.b)
+    trained = train(recipe, parts, progress=False, **SMALL)
+    assert np.linalg.norm(x - system.bind(trained)(system.A).guess(system.b)) != np.linalg.norm(x)
+
+
+@pytest.mark.parametrize("kind", ["graph", "sparse"])
+def test_stopped_and_gone_on_with(kind, train, tmp_path, capfd):
+    path, at_once = tmp_path / "t", tmp_path / "at once"
+    whole = train(small(kind), PARTS, checkpoint=at_once, progress=False, **SMALL)
+    train(small(kind), PARTS, checkpoint=path, progress=False, **{**SMALL, "steps": 4})
+    assert same(whole, train(small(kind), PARTS, checkpoint=path, **SMALL)) and "6/6" in capfd.readouterr().err
+    assert ended(path) == ended(at_once)
+    assert same(whole, train(small(kind), PARTS, checkpoint=path, progress=False, **SMALL)) and ended(path) == ended(at_once)
+
+
+def test_checkpoints_of_other_work(train, tmp_path):
+    path = tmp_path / "t"
+    train(small(), PARTS, checkpoint=path, progress=False, **{**SMALL, "steps": 2})
+    with pytest.raises(ValueError, match=r"is of other work \(plan differs\)"):
+        train(small(), PARTS, checkpoint=path, progress=False, **{**SMALL, "rate": 1e-4})
+    with pytest.raises(ValueError, match="start differs"):
+        train(SparseInverseNetwork.untrained(width=6, steps=2, seed=4), PARTS, checkpoint=path, progress=False, **SMALL)
+    save(small(), path)
+    with pytest.raises(ValueError, match="other work"):
+        train(small(), PARTS, checkpoint=path, progress=False, **SMALL)
+
+
+def test_time_runs_out(train, tmp_path):
+    """No time at all: one look at the start, which is returned."""
+    got = train(small(), PARTS, minutes=0.0, checkpoint=tmp_path / "t", progress=False, **SMALL)
+    assert same(got, small()) and not (tmp_path / "t").exists()
+
+
+@pytest.mark.slow
+def test_kill_changes_no_bit(train, tmp_path):
+    path = tmp_path / "t"
+    code = f"""
+from petrov import learned
+parts = learned.split(["fem2d", "fv2d"], sizes=[80, 120], unseen_sizes=[300], count=6, held_out=1)
+learned.train(learned.SparseInverseNetwork.untrained(width=6, steps=2), parts, checkpoint={str(path)!r}, progress=False,
+              steps=10**6, batch=2, columns=3, unrolled=5, every=2)
+"""
+    for _ in range(2):
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        process = subprocess.Popen([sys.executable, "-c", code])
+        deadline = time.monotonic() + 240
+        while not (path.exists() and path.stat().st_mtime_ns > before) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = checkpoint.read(path)[0]["facts"]["step"]
+    steps = 2 * (done // 2) + 4
+    for file in (path, tmp_path / "at once"):
+        train(small(), PARTS, checkpoint=file, progress=False, **{**SMALL, "steps": steps})
+    assert ended(path) == ended(tmp_path / "at once")
+
+
+REFUSED = [
+    (lambda t: t(small(), PARTS, loss="data"), "loss must be one of"),
+    (lambda t: t(small("graph"), PARTS, loss="sai"), "loss must be 'data'"),
+    (lambda t: t(small(), PARTS, steps=0), "steps must be"),
+    (lambda t: t(small(), PARTS, rate=-1.0), "rate must be positive"),
+]
+
+
+@pytest.mark.parametrize(("run", "says"), REFUSED)
+def test_refusals(run, says, train):
+    with pytest.raises(ValueError, match=says):
+        run(train)
+
+
+def test_weights_are_checked_where_they_enter():
+    with pytest.raises(ValueError, match="must be finite"):
+        Network(small().network.architecture, {k: np.full_like(v, np.nan) for k, v in small().network.weights.items()})
+    assert problems.poisson(3).spd

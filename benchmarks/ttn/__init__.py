@@ -1,0 +1,1 @@
+"""Integrators on trees beside their peers."""

@@ -136,16 +136,21 @@ def blank(work: str, problem: str, quench: Quench, entry: Entry) -> Row:
 
 
 def run(row: Row, entry: Entry, task: Mapping[str, Any], exact: float | None) -> Row:
-    """The row after one more run. Its seconds are the processor's, of the fastest run: what else the machine does only adds."""
+    """The row after one more run. Its seconds are the processor's, of the fastest run: what else the machine does only adds.
+
+    entries: the bond of the operator. history: of every step its number, the rank, seconds of the processor and of the clock.
+    """
     try:
         found = timed(make, task) if entry.library == PETROV else libraries.ask(entry.library, task)
     except (RuntimeError, TimeoutError, ArithmeticError, ValueError) as error:
         return replace(row, status=FAILED, reason=str(error))
     spent, steps = sum(found["cpu"]), len(found["cpu"])
     apart = abs(found["magnetisation"][-1][1] - exact) if found["magnetisation"] and exact is not None else None
-    row = replace(row, iterations=steps, relative_residual=None if apart is None else finite(apart), runs=row.runs + 1)
+    row = replace(
+        row, iterations=steps, entries=found["bond"], relative_residual=apart and finite(apart), runs=row.runs + 1
+    )  # fmt: skip
     if steps < task["steps"]:
-        told = f"stopped after {steps} of {task['steps']} steps, {sum(found['wall']):.0f} s"
+        told = f"stopped after {steps} of {task['steps']} steps, {spent:.0f} s; operator made in {found['setup_cpu']:.1f} s"
         return replace(row, status=NOT_CONVERGED, reason=told)
     if apart is not None and not apart <= entry.allowed:
         return replace(row, status=WRONG, reason=f"error {apart:.1e}, more than {entry.allowed:.0e}")

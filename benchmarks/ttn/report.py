@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import figures, report
-from ..document import OK, Document, Row, by_problem
+from ..document import OK, SKIPPED, Document, Row, by_problem
 from ..table import ratio, seconds
 from . import spins
 from .verdicts import ERROR, STEP_BAR, WORKS, Duel, duels, paces, tally, verdicts
@@ -34,16 +35,15 @@ def render(document: Document) -> str:
         TEMPLATE, document, plots={"precision": precision(rows), "growth": growth(rows)}, tally=tally(rows), error=f"{ERROR:.0e}",
         verdicts=[{"title": WORKS[work], "lines": [v for v in verdicts(rows) if v.work == work]} for work in WORKS],
         steps=[step_cells(row, rows) for row in rows if row.problem == spins.STEPS],
-        duels=[duel_cells(one) for one in duels(rows)],
+        duels=[duel_cells(one) for one in duels(rows)], many=[many_cells(row) for row in rows if row.problem == spins.LARGEST],
         problems=[detail(name, group) for name, group in by_problem(rows).items()],
     )  # fmt: skip
 
 
 def detail(problem: str, group: list[Row]) -> dict[str, Any]:
-    """All rows of a problem; without ratios, for the rows do not have the same error."""
+    """All rows of a problem, in the colours of the figures."""
     found = report.detail(problem, group)
-    lines = [{**line, "ratio": "-", "colour": "", "swatch": colour_of(line["method"])} for line in found["lines"]]
-    return {**found, "lines": lines}
+    return {**found, "about": "", "lines": [{**line, "swatch": colour_of(line["method"])} for line in found["lines"]]}
 
 
 # -- Tables ----------------------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def step_cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
         "method": row.method, "ranks": ", ".join(f"{rank:.0f}" for _, rank, *_ in track), "total": seconds(row.solve_seconds),
         "last": seconds(row.history[-1][2]) if row.history else "-", "wall": seconds(wall(row)), "error": error_of(row),
         "share": ratio(share), "colour": "" if share is None else "win" if share <= STEP_BAR else "loss",
-        "trouble": "" if row.status == OK else f"{row.status}: {row.reason}",
+        "trouble": {OK: "", SKIPPED: "not run"}.get(row.status, row.reason),
     }  # fmt: skip
 
 
@@ -71,6 +71,15 @@ def duel_cells(one: Duel) -> dict[str, Any]:
     return {
         "quench": one.quench, "name": one.name, "ours": cell(one.ours), "theirs": cell(one.peer), "share": ratio(share),
         "colour": "" if share is None else "win" if share <= 1 else "loss",
+    }  # fmt: skip
+
+
+def many_cells(row: Row) -> dict[str, str]:
+    return {
+        "method": row.method, "tree": row.kind, "bond": "-" if row.entries is None else f"{row.entries}",
+        "setup": seconds(row.setup_seconds), "total": seconds(row.solve_seconds),
+        "rank": f"{row.history[-1][1]:.0f}" if row.history else "-",
+        "trouble": {OK: "", SKIPPED: "not run"}.get(row.status, row.reason),
     }  # fmt: skip
 
 
@@ -123,10 +132,17 @@ def precision(rows: Sequence[Row]) -> str | None:
         for name, group in codes.items():
             points = sorted((row.solve_seconds, row.relative_residual) for row in group)
             handles[name] = axes.loglog(*zip(*points, strict=True), **look(name))[0]
-        axes.axhline(ERROR, color="#888888", linewidth=0.8, linestyle=":")
+        axes.axhline(ERROR, color="#555555", linewidth=1.1, linestyle=":")
+        axes.set_xlim(*decades(axes.get_xlim()))
         figures.decorate(axes, problem, "seconds of one processor", "error of the mean of sz at t = 1")
     figures.legend(figure, {name: handles[name] for name in COLOURS if name in handles})
     return figures.svg(figure, "precision")
+
+
+def decades(limits: Sequence[float]) -> tuple[float, float]:
+    """The powers of ten around them."""
+    low, high = limits
+    return 10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high))
 
 
 def growth(rows: Sequence[Row]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,13 +17,13 @@ STEPS, PRECISION = f"{LONG.name}: steps of 0.01", f"{LONG.name}: to t = 1"
 CHAINS, LARGEST = f"{NEAR.name}: to t = 1", f"{LARGE.name}: ten steps of 0.01"
 SAME = 1e-8  # tolerance of all in the contest of steps
 GOOD, COARSE = 1e-5, 1e-1  # errors beyond which an answer is wrong: of methods of order two, of order one
-CODES = {
+CODES: dict[str, tuple[Callable[..., Any], str, float]] = {
     "two sites, chain": (ProjectorSplitting, "chain", GOOD),
     "two sites, balanced": (ProjectorSplitting, "balanced", GOOD),
     "MidpointBUG": (MidpointBUG, "balanced", 1e-3),
     "RankAdaptiveBUG": (RankAdaptiveBUG, "balanced", 1e-3),
-    "ParallelBUG": (ParallelBUG, "balanced", COARSE),
-}
+    "ParallelBUG": (lambda tolerance: ParallelBUG(theta=tolerance), "balanced", COARSE),
+}  # a small theta would not help ParallelBUG here: its error is that of order one
 BUGS: dict[str, dict[str, Any]] = {
     "PyTreeNet BUG, dense exponentials": {"mode": "fastest"},
     "PyTreeNet BUG, RK45": {"mode": "RK45", "rtol": SAME, "atol": SAME},

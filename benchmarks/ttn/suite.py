@@ -16,7 +16,7 @@ from . import libraries, report, spins
 from .timing import Timing
 from .verdicts import WORKS, tally, verdicts
 
-TIMINGS = {True: Timing(1, 1, 20.0), False: Timing(3, 2, 75.0)}
+TIMINGS = {True: Timing(1, 1, 20.0), False: Timing(2, 1, 60.0)}
 
 
 def main(

@@ -20,16 +20,16 @@ from pytreenet.operators.tensorproduct import TensorProduct
 from pytreenet.special_ttn.mps import MatrixProductState
 from pytreenet.time_evolution.tdvp_algorithms.secondordertwosite import SecondOrderTwoSiteTDVP
 from pytreenet.ttno.ttno_class import TTNO
+from pytreenet.util.tensor_splitting import SVDParameters
 
 from .walk import Walk
 
-N, SX, SZ, ONE = np.diag([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]]), np.diag([1.0, -1.0]), np.eye(2)
-SYMBOLS = {"N": N, "field": SX + N, "I1": np.eye(1), "I2": ONE}
+RELEASED = importlib.util.find_spec("pytreenet.time_evolution.bug") is None  # 1.0.0
+N, SX, SZ = np.diag([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]]), np.diag([1.0, -1.0])
 
 
 def version() -> str:
-    kind = "with BUG" if importlib.util.find_spec("pytreenet.time_evolution.bug") else "without BUG"
-    return f"{metadata.version('pytreenet')}, {kind}"
+    return f"{metadata.version('pytreenet')}, {'without BUG' if RELEASED else 'with BUG'}"
 
 
 def make(task: Mapping[str, Any]) -> Walk:
@@ -49,10 +49,15 @@ def product(task: Mapping[str, Any]) -> Any:
 
 
 def operator(task: Mapping[str, Any], state: Any) -> Any:
-    terms = [(Fraction(1), {f"site{k}": "field"}) for k in range(task["d"])]
-    terms += [(Fraction(v).limit_denominator(10**6), {f"site{i}": "N", f"site{j}": "N"}) for i, j, v in task["pairs"]]
-    H = Hamiltonian([(c, "1", TensorProduct(ops)) for c, ops in terms], SYMBOLS)
-    return TTNO.from_hamiltonian(H, state)
+    """1.0.0 has no factors beside its terms: there they are in the second operator of a pair."""
+    symbols = {"N": N, "field": SX + N, "I1": np.eye(1), "I2": np.eye(2), **{f"{v} N": v * N for *_, v in task["pairs"]}}
+    fields = [(1.0, {f"site{k}": "field"}) for k in range(task["d"])]
+    if RELEASED:
+        terms = [(1.0, {f"site{i}": "N", f"site{j}": f"{v} N"}) for i, j, v in task["pairs"]]
+        return TTNO.from_hamiltonian(Hamiltonian([TensorProduct(of) for _, of in fields + terms], symbols), state)
+    terms = [(v, {f"site{i}": "N", f"site{j}": "N"}) for i, j, v in task["pairs"]]
+    exact = [(Fraction(v).limit_denominator(10**6), "1", TensorProduct(of)) for v, of in fields + terms]
+    return TTNO.from_hamiltonian(Hamiltonian(exact, symbols), state)
 
 
 def bug(task: Mapping[str, Any], state: Any, H: Any) -> Any:
@@ -68,6 +73,8 @@ def bug(task: Mapping[str, Any], state: Any, H: Any) -> Any:
 
 
 def tdvp2(task: Mapping[str, Any], state: Any, H: Any) -> Any:
+    if RELEASED:
+        return SecondOrderTwoSiteTDVP(state, H, task["dt"], task["dt"], [], SVDParameters(**kept(task), renorm=False))
     config = importlib.import_module("pytreenet.time_evolution.tdvp_algorithms.twositetdvp").TwoSiteTDVPConfig(**kept(task))
     return SecondOrderTwoSiteTDVP(state, H, task["dt"], task["dt"], {}, config)
 

@@ -37,8 +37,8 @@ def pytest_configure(config):
 def share_the_compiler():
     """A kernel is compiled by one process at a time; the others wait, and find it in numba's cache on disk.
 
-    Without the lock all compile it (four minutes of eleven, measured), and numba's cache can mix up two signatures: processes
-    that save at the same time number their files alike. numba's own lock is taken first: threads meet both in one order.
+    Without the lock all compile it, and numba's cache can mix up two signatures: processes that save at the same time number
+    their files alike (forced by pauses, f(1.5) of x + 1 was 2). numba's own lock is taken first: threads meet both in one order.
     """
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.dispatcher import Dispatcher

@@ -24,6 +24,7 @@ from .local_solvers import (
     shaped,
     times,
 )
+from .moving_flow import MovingFlow
 from .tensors import is_complex, namespace
 
 GAMMA = 1 - math.sqrt(0.5)
@@ -110,6 +111,7 @@ class Implicit:
 
     def linear(self, F: Linear, right: Any, guess: Any, c: float, t: float) -> tuple[Any, int]:
         """(Z, products) with Z - c F(Z) = right."""
+        F = F.at(t) if isinstance(F, MovingFlow) else F
         f, source = number(F.factor), getattr(F, "source", None)
         right = right if source is None else right + c * source
         right, guess = (as_complex(x) if isinstance(f, complex) else x for x in (right, guess))

@@ -11,6 +11,7 @@ import numpy as np
 from .contraction import Channels, Function, contractions
 from .local_solvers import Flow, FunctionFlow, LinearFlow
 from .local_sums import as_matrix, leg_modes, times
+from .moving_flow import MovingFlow, with_source
 from .overlaps import overlap_core
 from .plans import planned
 from .program import Program
@@ -36,7 +37,7 @@ def pair_flow(
 
 def linear_flow(
     stage: LinearStage, child: int, below: Sequence[View], siblings: Sequence[View], above: View, like: Any
-) -> LinearFlow:
+) -> LinearFlow | MovingFlow:
     def part(k: int, program: Program) -> Function:
         beside = [None if view is None else view[k] for view in siblings]
         return pair_function(program, child, [view[k] for view in below], beside, None if above is None else above[k], like)
@@ -46,8 +47,8 @@ def linear_flow(
 
 def affine_flow(
     tree: Tree, stage: AffineStage, child: int, below: Sequence[View], siblings: Sequence[View], above: View, like: Any
-) -> LinearFlow:
-    views = [(None, None) if view is None else view for view in siblings]
+) -> LinearFlow | MovingFlow:
+    views = [(None, None, None) if view is None else view for view in siblings]
     linear = None if above is None else above[0]
     flow = linear_flow(stage.linear, child, [view[0] for view in below], [view[0] for view in views], linear, like)
     parent, axis, cores = tree.parent[child], tree.axis(child), stage.source.cores
@@ -55,7 +56,7 @@ def affine_flow(
     beside = [None if k == axis else view[1] for k, view in enumerate(views)]
     rest = overlap_core(beside, None if above is None else above[1], cores[parent])
     source = namespace(own).tensordot(own, rest, axes=((own.ndim - 1,), (axis,)))
-    return LinearFlow(flow.apply, flow.factor, flow.hermitian, source)
+    return with_source(flow, source)
 
 
 def general_flow(

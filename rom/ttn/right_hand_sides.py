@@ -10,12 +10,14 @@ from .gauges import Gauges
 from .kron_sum import KronSum
 from .local_solvers import Flow, LinearFlow
 from .local_sums import core_function, down, edge_function, up
+from .moving_flow import MovingFlow, with_source
 from .operator_kind import is_hermitian, unit
 from .overlaps import overlap_core, overlap_down, overlap_edge, overlap_up
 from .program import Program
-from .projected_function import Function
+from .projected_function import Cores, Function, merged, projected
 from .state import TTN
 from .tasks import Workers, serial
+from .tensors import adjoint, matrix
 from .tree import Tree
 from .ttno import TTNO
 
@@ -47,7 +49,7 @@ class Stage(Protocol):
 
 
 class RightHandSide(Protocol):
-    """`at(t, h)`: the stage of the step from t to t + h; coefficients of time in linear terms are those of its middle."""
+    """`at(t, h)`: the stage of the step from t to t + h."""
 
     @property
     def tree(self) -> Tree: ...
@@ -60,8 +62,9 @@ class RightHandSide(Protocol):
 class Linear:
     """Y' = A Y for a KronSum or TTNO, also with a factor, as in -1j * H, and with coefficients that are functions of time.
 
-    Coefficients are taken at the middle of a step (the exponential midpoint rule, of order 2). `hermitian`: whether A is, up to
-    its factor; None looks: the forms <X, A X> of random X are real or not. Operators with callables count as not known.
+    With `RK4` and `AdaptiveRK` coefficients are those of the times of the stages; `Krylov`, the default, takes them at the middle
+    of a step (the exponential midpoint rule, of order 2). `hermitian`: whether A is, up to its factor; None looks: the forms
+    <X, A X> of random X are real or not. Operators with callables count as not known.
 
     >>> import numpy as np
     >>> tree = Tree.balanced([2, 2])
@@ -92,9 +95,8 @@ class Linear:
         return factor.imag != 0 or any(has_complex(coefficient, program) for coefficient, program in self.parts)
 
     def at(self, t: float, h: float) -> LinearStage:
-        numbers = [1.0 if coefficient is None else coefficient(t + h / 2) for coefficient, _ in self.parts]
-        hermitian = self.hermitian if all(complex(c).imag == 0 for c in numbers) else None
-        return LinearStage(tuple(numbers), tuple(program for _, program in self.parts), self.A.factor, hermitian)
+        coefficients, programs = zip(*self.parts, strict=True)
+        return LinearStage(coefficients, programs, self.A.factor, self.hermitian, t + h / 2)
 
 
 def has_complex(coefficient: Callable[[float], complex] | None, program: Program) -> bool:
@@ -105,12 +107,13 @@ def has_complex(coefficient: Callable[[float], complex] | None, program: Program
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearStage:
-    """`factor` times the sum of numbers times programs; a view is a tuple of channels, one a program."""
+    """`factor` times the sum of coefficients times programs; a view is a tuple of channels, one a program."""
 
-    numbers: tuple[complex, ...]
+    coefficients: tuple[Callable[[float], complex] | None, ...]
     programs: tuple[Program, ...]
     factor: complex
     hermitian: bool | None
+    middle: float
 
     def up(self, node: int, below: Sequence[View], bra: Any, ket: Any) -> View:
         return tuple(up(p, node, [view[k] for view in below], bra, ket, known=bra is ket) for k, p in enumerate(self.programs))
@@ -122,28 +125,34 @@ class LinearStage:
             for k, p in enumerate(self.programs)
         )
 
-    def core(self, node: int, below: Sequence[View], above: View, like: Any) -> LinearFlow:
+    def core(self, node: int, below: Sequence[View], above: View, like: Any) -> LinearFlow | MovingFlow:
         shape = tuple(like.shape)
         return self.summed([
             core_function(p, node, [view[k] for view in below], None if above is None else above[k], shape, like)
             for k, p in enumerate(self.programs)
         ])  # fmt: skip
 
-    def edge(self, node: int, below: View, above: View, like: Any) -> LinearFlow:
+    def edge(self, node: int, below: View, above: View, like: Any) -> LinearFlow | MovingFlow:
         return self.summed([edge_function(p, node, below[k], above[k], like) for k, p in enumerate(self.programs)])
 
-    def summed(self, functions: list[Callable[[Any], Any]]) -> LinearFlow:
-        if len(functions) == 1 and self.numbers[0] == 1:
+    def summed(self, functions: list[Callable[[Any], Any]]) -> LinearFlow | MovingFlow:
+        if self.coefficients == (None,):
             return LinearFlow(functions[0], self.factor, self.hermitian)
-        pairs = list(zip(self.numbers, functions, strict=True))
-        return LinearFlow(lambda C: sum(c * f(C) for c, f in pairs), self.factor, self.hermitian)
+
+        def at(t: float) -> LinearFlow:
+            numbers = [1.0 if c is None else c(t) for c in self.coefficients]
+            hermitian = self.hermitian if all(complex(c).imag == 0 for c in numbers) else None
+            pairs = list(zip(numbers, functions, strict=True))
+            return LinearFlow(lambda C: sum(c * f(C) for c, f in pairs), self.factor, hermitian)
+
+        return MovingFlow(at, at(self.middle))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine:
     """Y' = A Y + source: A as for `Linear`, the source a TTN on the same tree or a function of time that returns one.
 
-    A source of time is taken at the middle of a step. It need not be orthonormal.
+    A source of time is taken when coefficients of time are: at the middle of a step by `Krylov`. It need not be orthonormal.
 
     >>> import numpy as np
     >>> tree = Tree.balanced([2, 2])
@@ -175,35 +184,55 @@ class Affine:
         return source
 
     def at(self, t: float, h: float) -> AffineStage:
-        return AffineStage(self.linear.at(t, h), self.at_time(t + h / 2))
+        return AffineStage(self.linear.at(t, h), self.at_time(t + h / 2), self.at_time if callable(self.source) else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AffineStage:
-    """A linear stage and a source; a view is (that of the linear stage, <bra, source> of the same part of the tree)."""
+    """A linear stage and a source, that of the middle; a view is (that of the linear stage, <bra, source> of the same part).
+
+    For a source of time, `moving`, a third entry holds the bases projected on.
+    """
 
     linear: LinearStage
     source: TTN
+    moving: Callable[[float], TTN] | None = None
 
     def up(self, node: int, below: Sequence[View], bra: Any, ket: Any) -> View:
         linear = self.linear.up(node, [view[0] for view in below], bra, ket)
-        return linear, overlap_up([view[1] for view in below], bra, self.source.cores[node])
+        overlap = overlap_up([view[1] for view in below], bra, self.source.cores[node])
+        return linear, overlap, self.bases([view[2] for view in below], node, bra)
 
     def down(self, node: int, siblings: Sequence[View], above: View, bra: Any, ket: Any) -> View:
-        views = [(None, None) if view is None else view for view in siblings]
-        linear = self.linear.down(node, [view[0] for view in views], None if above is None else above[0], bra, ket)
+        views = [(None, None, None) if view is None else view for view in siblings]
+        linear, rest, known = (None, None, None) if above is None else above
+        linear = self.linear.down(node, [view[0] for view in views], linear, bra, ket)
         tree = self.source.tree
-        core, rest = self.source.cores[tree.parent[node]], None if above is None else above[1]
-        return linear, overlap_down(tree.axis(node), [view[1] for view in views], rest, bra, core)
+        axis, parent = tree.axis(node), tree.parent[node]
+        overlap = overlap_down(axis, [view[1] for view in views], rest, bra, self.source.cores[parent])
+        return linear, overlap, self.bases([*(view[2] for k, view in enumerate(views) if k != axis), known], parent, bra)
 
-    def core(self, node: int, below: Sequence[View], above: View, like: Any) -> LinearFlow:
-        flow = self.linear.core(node, [view[0] for view in below], None if above is None else above[0], like)
-        source = overlap_core([view[1] for view in below], None if above is None else above[1], self.source.cores[node])
-        return LinearFlow(flow.apply, flow.factor, flow.hermitian, source)
+    def core(self, node: int, below: Sequence[View], above: View, like: Any) -> LinearFlow | MovingFlow:
+        linear, rest, known = (None, None, None) if above is None else above
+        flow = self.linear.core(node, [view[0] for view in below], linear, like)
+        source = overlap_core([view[1] for view in below], rest, self.source.cores[node])
+        if self.moving is None:
+            return with_source(flow, source)
+        moving, bases = self.moving, merged([view for view in (*(view[2] for view in below), known) if view is not None])
+        return with_source(flow, source, lambda t: projected(moving(t), bases.bra, node))
 
-    def edge(self, node: int, below: View, above: View, like: Any) -> LinearFlow:
-        flow = self.linear.edge(node, below[0], above[0], like)
-        return LinearFlow(flow.apply, flow.factor, flow.hermitian, overlap_edge(below[1], above[1]))
+    def edge(self, node: int, below: View, above: View, like: Any) -> LinearFlow | MovingFlow:
+        flow, source = self.linear.edge(node, below[0], above[0], like), overlap_edge(below[1], above[1])
+        if self.moving is None:
+            return with_source(flow, source)
+        moving, bra = self.moving, merged([below[2], above[2]]).bra
+        return with_source(flow, source, lambda t: adjoint(matrix(bra[node])) @ matrix(projected(moving(t), bra, node)))
+
+    def bases(self, parts: Sequence[Cores | None], node: int, bra: Any) -> Cores | None:
+        """Those of a source of time: of some parts of the tree and of one more node."""
+        if self.moving is None:
+            return None
+        return merged([*(part for part in parts if part is not None), Cores({}, {node: bra})])
 
 
 def as_rhs(x: Any) -> RightHandSide:
@@ -236,7 +265,7 @@ class Views:
 
     @classmethod
     def of(cls, stage: Stage, seen: Gauges, workers: Workers | None = None) -> Views:
-        """Of all nodes; with workers, of several at a time."""
+        """Of all nodes, from above of those that `seen` has gauges of; with workers, of several at a time."""
         tree, cores = seen.bases.tree, seen.bases.cores
         workers = workers or serial(tree)
         ups: list[View] = [None] * len(tree.parent)
@@ -247,7 +276,7 @@ class Views:
                 ups[node] = stage.up(node, [ups[child] for child in tree.children[node]], cores[node], cores[node])
 
         def see_down(node: int) -> None:
-            if node < tree.root:
+            if seen.towards[node] is not None:
                 parent, Q = tree.parent[node], seen.towards[node]
                 downs[node] = stage.down(node, [ups[child] for child in tree.children[parent]], downs[parent], Q, Q)
 

@@ -58,6 +58,23 @@ def evolved(dense, Y, h):
     return scipy.linalg.expm(h * dense) @ Y.to_dense().reshape(-1)
 
 
+def full(tree, dtype="float64"):
+    """A state whose bases span the spaces of their subtrees, whatever the rest of the tree can fill."""
+    rng, ranks = np.random.default_rng(5), [int(np.prod([tree.sizes[leaf] for leaf in below])) for below in tree.below]
+    cores = [rng.standard_normal(tree.core_shape(node, ranks)) for node in tree.nodes]
+    Y = TTN(tree, tuple(core.astype(dtype) for core in cores)).orthonormal()
+    return Y.scaled(1 / Y.norm())
+
+
+def kron_sparse(sizes, terms):
+    """The sparse matrix of a sum of terms."""
+    M = sp.csr_array((int(np.prod(sizes)),) * 2)
+    for c, ops in terms:
+        factors = [sp.csr_array(np.diag(op) if op.ndim == 1 else op) for op in (ops.get(leaf, np.eye(n)) for leaf, n in enumerate(sizes))]
+        M = M + c * functools.reduce(sp.kron, factors)
+    return M
+
+
 @functools.cache
 def smooth(n=12):
     """(A, its sparse matrix, Y): four leaves, a state of one smooth function of x0 + 2 x1 + x2 + x3, ranks far from full.
@@ -68,10 +85,7 @@ def smooth(n=12):
     D = np.diag(np.ones(n - 1), 1) + np.diag(np.ones(n - 1), -1) - 2 * np.eye(n)
     tree = Tree.balanced([n] * 4)
     terms = [(1.0, {k: D}) for k in range(4)] + [(-c, {i: x, j: x}) for c, i, j in [(1, 0, 2), (1, 0, 3), (2, 1, 2), (2, 1, 3), (2, 0, 1)]]
-    M = sp.csr_array((n**4, n**4))
-    for c, ops in terms:
-        factors = [sp.csr_array(np.diag(op) if op.ndim == 1 else op) for op in (ops.get(leaf, np.eye(n)) for leaf in range(4))]
-        M = M + c * functools.reduce(sp.kron, factors)
+    M = kron_sparse([n] * 4, terms)
     X = np.meshgrid(*[x] * 4, indexing="ij")
     values = 1 / (1 + X[0] + 2 * X[1] + X[2] + X[3])
     return KronSum(tree, terms), M, TTN.from_dense(tree, values / np.linalg.norm(values), 1e-11)

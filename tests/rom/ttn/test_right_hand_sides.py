@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
-from petrov.rom.ttn import TTN, TTNO, KronSum, Tree, gauges
+from petrov.rom.ttn import BUG, RK4, TTN, TTNO, AdaptiveRK, Implicit, KronSum, Krylov, Tree, gauges
 from petrov.rom.ttn.environments import Environments
+from petrov.rom.ttn.local_solvers import rate
 from petrov.rom.ttn.method import prepared
 from petrov.rom.ttn.right_hand_sides import Affine, Function, Linear, Views, as_rhs
 
+from .integration import difference, full
 from .operators import OPERATORS, dense_terms, random_terms
 from .trees import TREES, state
 
@@ -43,13 +46,46 @@ def test_one_function_written_in_three_ways(tree):
     same(flows(Affine(A, b), Y), [x + y for x, y in zip(linear, flows(Function(tree, lambda t, X: b), Y), strict=True)], size)
 
 
-def test_coefficients_and_sources_of_time_are_those_of_the_middle():
+def moving():
+    """(A(t) with some coefficients of time, its dense matrix, b(t), a state) on a tree with legs at inner nodes."""
     tree = TREES["comb"]
     terms = random_terms(tree.sizes)
-    A = KronSum(tree, [(lambda t, c=c: c * np.cos(t), ops) if k % 2 else (c, ops) for k, (c, ops) in enumerate(terms)])
-    Y, b = state(tree, 2).orthonormal(), state(tree, 2, seed=9)
-    same(flows(as_rhs(3.0 * A), Y, t=0.7), flows(as_rhs(3.0 * A.at(0.75)), Y), 1e3)
-    same(flows(Affine(A, lambda t: t * b), Y, t=0.7), flows(Affine(A.at(0.75), 0.75 * b), Y), 1e3)
+    A = KronSum(tree, [((lambda t, c=c: c * np.cos(3 * t)) if k % 2 else c, ops) for k, (c, ops) in enumerate(terms)])
+    b = state(tree, 2, seed=9)
+    return A, lambda t: dense_terms(tree.sizes, A.at(t).terms), lambda t: np.sin(t) * b, state(tree, 2).orthonormal()
+
+
+def test_coefficients_and_sources_of_time():
+    """Flows are those of the time that they are called with, and constant linear equations those of the middle."""
+    A, _, b, Y = moving()
+    same(flows(as_rhs(3.0 * A), Y, t=0.7), flows(as_rhs(3.0 * A.at(0.7)), Y), 1e3)
+    same(flows(Affine(A, b), Y, t=0.7), flows(Affine(A.at(0.7), b(0.7)), Y), 1e3)
+    same(flows(Affine(A.at(0.7), b), Y, t=0.7), flows(Affine(A.at(0.7), b(0.7)), Y), 1e3)
+    seen = gauges(Y)
+    views, middle = (Views.of(Affine(*rhs).at(0.7, 0.1), seen) for rhs in ((A, b), (A.at(0.75), b(0.75))))
+    for node in Y.tree.nodes:
+        C = seen.weighted[node]
+        np.testing.assert_allclose(rate(views.flow(node), C), middle.flow(node)(0.0, C), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "local, least",
+    [(RK4(), 13.0), (AdaptiveRK(rtol=1e-13, atol=1e-13), None), (Krylov(tol=1e-14), 3.7), (Implicit("Crank-Nicolson"), 3.7), (Implicit("SDIRK2"), 3.7)],
+    ids=["RK4", "AdaptiveRK", "Krylov", "Crank-Nicolson", "SDIRK2"],
+)
+def test_orders_in_time_are_those_of_local_solvers(local, least):
+    """Y' = A(t) Y + b(t) in full bases against a dense integration: step-halving ratios 16 for RK4, 4 for the midpoint rule."""
+    A, dense, b, _ = moving()
+    size = np.abs(dense(0.0)).max()
+    A, Y = A * (1 / size), full(A.tree)
+    exact = solve_ivp(lambda t, y: dense(t) @ y / size + b(t).to_dense().reshape(-1), (0.2, 1.2), Y.to_dense().reshape(-1), "DOP853", rtol=1e-12, atol=1e-12)
+    errors = []
+    for n in (4, 8):
+        X = Y
+        for k in range(n):
+            X = BUG(local=local).step(X, Affine(A, b), 0.2 + k / n, 1 / n).state
+        errors.append(difference(X, exact.y[:, -1]) / np.linalg.norm(exact.y[:, -1]))
+    assert errors[1] < 1e-9 if least is None else errors[0] / errors[1] > least and errors[1] < 0.02, errors
 
 
 def test_hermitian_operators_are_found():

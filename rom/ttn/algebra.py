@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
-from .tensors import adjoint, along, matrix, namespace
+from .tensors import adjoint, along, matrix, namespace, qr
 from .tree import Tree
 
 
@@ -19,7 +19,7 @@ def orthonormal(tree: Tree, cores: Sequence[Any]) -> tuple[Any, ...]:
     for node in tree.edges:
         core = found[node]
         xp, parent = namespace(core), tree.parent[node]
-        Q, R = xp.linalg.qr(matrix(core))
+        Q, R = qr(matrix(core))
         found[node] = xp.reshape(Q, (*core.shape[:-1], -1))
         found[parent] = along(R, found[parent], tree.axis(node))
     return tuple(found)
@@ -59,6 +59,8 @@ def direct_sum(x: Any, y: Any, axes: list[int]) -> Any:
 
 def entry(tree: Tree, cores: Sequence[Any], index: tuple[int, ...]) -> Any:
     """One entry of the tensor, a number."""
+    if len(index) != tree.order:
+        raise ValueError(f"an entry has {tree.order} indices, one a leaf; got {index}")
     vectors: list[Any] = []
     for node in tree.nodes:
         X, leaf = cores[node], tree.leg[node]
@@ -71,7 +73,7 @@ def entry(tree: Tree, cores: Sequence[Any], index: tuple[int, ...]) -> Any:
 
 
 def dense(tree: Tree, cores: Sequence[Any]) -> Any:
-    """The whole tensor, axes in the order of the leaves."""
+    """The whole tensor, an axis for each leaf longer than 1, in order: of many contracted leaves no library holds the axes."""
     xp = namespace(cores[0])
     bases: list[Any] = []  # (entries of the subtree, r), and the leaves in the order of those entries
     orders: list[list[int]] = []
@@ -80,7 +82,7 @@ def dense(tree: Tree, cores: Sequence[Any]) -> Any:
         for axis, child in enumerate(tree.children[node]):
             X = along(bases[child], X, axis)
             order += orders[child]
-        orders.append(order + ([tree.leg[node]] if tree.leg[node] >= 0 else []))
+        orders.append(order + ([tree.leg[node]] if tree.size(node) > 1 else []))
         bases.append(matrix(X))
     X = xp.reshape(bases[-1], tuple(tree.sizes[leaf] for leaf in orders[-1]))
     return xp.permute_dims(X, tuple(int(i) for i in np.argsort(orders[-1])))

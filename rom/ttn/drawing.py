@@ -10,6 +10,8 @@ import numpy as np
 from .state import TTN
 from .tree import Tree
 
+LARGEST = 100.0  # inches of a side: pictures of more pixels are not written
+
 
 def figure(width: float, height: float) -> Any:
     """A Figure of matplotlib, without a window."""
@@ -46,11 +48,15 @@ def draw(thing: TTN | Tree, path: str | None = None, *, ranks: Sequence[int] | N
 
     `ranks`: an edge each, if they are not those of the state. Written to `path` if given. ImportError without matplotlib.
     """
+    if not isinstance(thing, TTN | Tree):
+        raise TypeError(f"draw takes a TTN or a Tree; got {type(thing).__name__}")
     tree = thing if isinstance(thing, Tree) else thing.tree
     if ranks is None and isinstance(thing, TTN):
         ranks = thing.ranks
+    if ranks is not None and len(ranks) < len(tree.edges):
+        raise ValueError(f"ranks must be {len(tree.edges)} numbers, an edge each; got {len(ranks)}")
     at = positions(tree)
-    made = figure(2.0 + 0.8 * at[:, 0].max(), 1.4 + 0.8 * len(tree.levels))
+    made = figure(min(2.0 + 0.8 * at[:, 0].max(), LARGEST), min(1.4 + 0.8 * len(tree.levels), LARGEST))
     axis = made.add_axes((0.0, 0.0, 1.0, 1.0))
     for node in tree.edges:
         (x, y), (u, v) = at[node], at[tree.parent[node]]

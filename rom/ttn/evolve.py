@@ -61,7 +61,7 @@ def evolve(
     ValueError, TypeError
         dt <= 0, t[1] < t[0], save_at outside of t, another tree, a state that is not finite.
     EvolutionError
-        A step failed or gave NaN or infinity; with `.result` up to then.
+        A step failed or gave NaN or infinity, or a function in `observe` failed; with `.result` up to then.
     EvolutionInterrupted
         Ctrl-C; a KeyboardInterrupt with `.result` up to then.
     FileExistsError
@@ -82,7 +82,7 @@ def evolve(
     first, steps = planned_steps(t, dt, save_at)
     rhs = as_rhs(rhs)
     run = Run(Now(contiguous(prepared(state, rhs))), checked_observe(observe))
-    if not hasattr(method, "step"):
+    if not hasattr(method, "step") or isinstance(method, type):
         raise TypeError(f"method must be an integrator such as RankAdaptiveBUG() or ProjectorSplitting(); got {method!r}")
     saved = None
     if checkpoint is not None:
@@ -95,11 +95,11 @@ def evolve(
         for step in steps[run.now.step :]:
             stepper.take(step)
     except KeyboardInterrupt:
-        stepper.keep()
         result = run.result(reached(run, steps, span))
         told = f"interrupted at t = {result.t:g} of {span[1]:g}; the result so far is in .result"
         raise EvolutionInterrupted(told, result) from None
-    stepper.keep()
+    finally:
+        stepper.keep()
     return run.result(reached(run, steps, span))
 
 
@@ -121,14 +121,16 @@ class Stepper:
             self.fail(step, f"the step from t = {step.t:g} to {step.end:g} failed: {error}", error)
         if not finite(made.state):
             self.fail(step, f"the state at t = {step.end:g} holds NaN or infinity: take a smaller dt, or another local solver")
-        self.run.finish(made, step.end, step.saved, time.perf_counter() - begun)
+        try:
+            self.run.finish(made, step.end, step.saved, time.perf_counter() - begun)
+        except Exception as error:
+            self.fail(step, f"what to observe failed at t = {step.end:g}: {type(error).__name__}: {error}", error)
         if self.line is not None:
             self.line.show(step.end, self.run.now)
         if time.monotonic() - self.kept >= self.seconds:
             self.keep()
 
     def fail(self, step: Planned, message: str, error: Exception | None = None) -> None:
-        self.keep()
         raise EvolutionError(f"{message}; the result up to t = {step.t:g} is in .result", self.run.result(step.t)) from error
 
     def keep(self) -> None:

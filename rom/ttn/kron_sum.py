@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ class KronSum:
 
     A coefficient is a number or a function of time. A factor is a matrix (n, n), dense or scipy sparse; its diagonal (n,); a
     function of a matrix (n, k), column by column; or None, the identity. A factor that is the same object in several terms is
-    applied once where it can be. Scaled by numbers, added to others. ValueError or TypeError for a factor that cannot act.
+    applied once where it can be. Scaled by numbers, added to others. ValueError or TypeError for a coefficient or a factor that
+    cannot act, or holds NaN.
 
     >>> import numpy as np
     >>> tree = Tree.balanced([2, 2, 2])
@@ -36,15 +38,13 @@ class KronSum:
     _program: list[Program] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        terms = []
-        for k, (coefficient, factors) in enumerate(self.terms):
-            if not all(leaf in range(self.tree.order) for leaf in factors):
-                raise ValueError(f"term {k} names the leaves {[*factors]}; the tree has 0 ... {self.tree.order - 1}")
-            ops = {leaf: legs.checked(op, self.tree.sizes[leaf], leaf) for leaf, op in factors.items() if op is not None}
-            terms.append((coefficient, ops or {0: None}))
+        terms = [checked(self.tree, k, term) for k, term in enumerate(self.terms)]
         if not terms:
             raise ValueError("a KronSum needs at least one term; [(0.0, {})] is zero")
         object.__setattr__(self, "terms", tuple(terms))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.tree.order} leaves, {len(self.terms)} terms"
 
     @property
     def is_constant(self) -> bool:
@@ -74,9 +74,13 @@ class KronSum:
         return [(key, KronSum(self.tree, tuple(terms), self.factor)) for key, terms in groups.items()]
 
     def scaled(self, factor: complex) -> KronSum:
+        """Times a number."""
         return KronSum(self.tree, self.terms, self.factor * factor)
 
     __mul__ = __rmul__ = scaled
+
+    def __truediv__(self, divisor: complex) -> KronSum:
+        return self.scaled(1.0 / divisor)
 
     def __neg__(self) -> KronSum:
         return self.scaled(-1.0)
@@ -96,6 +100,29 @@ class KronSum:
     def to_dense(self) -> np.ndarray:
         """The matrix on arrays flattened in the order of the leaves: for small trees, tests and debugging."""
         return dense_program(self.program)
+
+
+def checked(tree: Tree, k: int, term: Any) -> Term:
+    """Term k with its factors as arrays, without identities."""
+    if not (isinstance(term, tuple | list) and len(term) == 2 and isinstance(term[1], Mapping)):
+        raise TypeError(f"a term is (coefficient, {{leaf: operator}}); term {k} is {term!r:.100}")
+    coefficient, factors = term
+    if not callable(coefficient):
+        coefficient = number(coefficient, f"the coefficient of term {k}, if it is no function of time,")
+    if not all(leaf in range(tree.order) for leaf in factors):
+        raise ValueError(f"term {k} names the leaves {[*factors]}; the tree has 0 ... {tree.order - 1}")
+    ops = {index(leaf): legs.checked(op, tree.sizes[leaf], leaf) for leaf, op in factors.items() if op is not None}
+    return coefficient, ops or {0: None}
+
+
+def number(x: Any, what: str) -> complex:
+    """x as a Python number; TypeError or ValueError for another thing, NaN and infinity."""
+    x = x.item() if getattr(x, "shape", None) == () else x
+    if not isinstance(x, int | float | complex | np.number):
+        raise TypeError(f"{what} must be a number; got {type(x).__name__}")
+    if not np.isfinite(x):
+        raise ValueError(f"{what} must be finite; got {x}")
+    return x  # type: ignore[return-value]  # a Python number, or one of NumPy
 
 
 def absorbed(A: KronSum) -> list[Term]:

@@ -15,15 +15,22 @@ SMALL = 32  # legs up to this length hold their operators as dense matrices
 
 
 def checked(op: Any, n: int, leaf: int) -> Any:
-    """op, if it can act on a leg of length n; TypeError or ValueError if not."""
+    """op, if it can act on a leg of length n (a LinearOperator: its product); TypeError or ValueError if not."""
     if op is None or (callable(op) and not hasattr(op, "shape")):
         return op
-    if not arrays.sparse(op):
+    by_products = callable(op)
+    if arrays.sparse(op):
+        op = op.tocsr() if op.format in ("lil", "dok") else op  # the others have their numbers in `data`
+    elif not by_products:
         op = np.asarray(op)
         if op.dtype.kind not in "biufc":
             raise TypeError(f"the operator of leaf {leaf} must hold numbers, or be sparse or callable; got {op.dtype}")
     if tuple(op.shape) not in ((n, n), (n,)):
         raise ValueError(f"the operator of leaf {leaf} must have the shape ({n}, {n}), or ({n},) for a diagonal; got {op.shape}")
+    if by_products:
+        return op.__matmul__
+    if not np.isfinite(op.data if arrays.sparse(op) else op).all():
+        raise ValueError(f"the operator of leaf {leaf} holds NaN or infinity")
     return op
 
 

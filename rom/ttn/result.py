@@ -49,6 +49,9 @@ class EvolutionError(ArithmeticError):
         super().__init__(message)
         self.result = result
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.result)  # also out of a process of a pool
+
 
 class EvolutionInterrupted(KeyboardInterrupt):
     """Ctrl-C during an evolution. `result`: the Evolution up to the last whole step."""
@@ -56,3 +59,6 @@ class EvolutionInterrupted(KeyboardInterrupt):
     def __init__(self, message: str, result: Evolution) -> None:
         super().__init__(message)
         self.result = result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.result)  # also out of a process of a pool

@@ -62,8 +62,18 @@ class Run:
         self.now = Now(state, now.step + 1, len(self.rows), tail, rejections, stats, now.seconds + seconds)
 
     def row(self, t: float, state: TTN, tail: float) -> Row:
-        observed = tuple(np.asarray(arrays.to_numpy(f(state))) for f in self.observe.values())
+        """TypeError or ValueError if something observed is no array of numbers, or of another shape than before."""
+        observed = tuple(self.number(k, f(state)) for k, f in enumerate(self.observe.values()))
         return Row(t, observed, state.ranks, tail)
+
+    def number(self, k: int, seen: Any) -> np.ndarray:
+        name, value = [*self.observe][k], np.asarray(arrays.to_numpy(seen))
+        if value.dtype.kind not in "biufc":
+            raise TypeError(f"observe[{name!r}] must return a number or an array of numbers; got {type(seen).__name__}")
+        if self.rows and value.shape != self.rows[0].observed[k].shape:
+            before = self.rows[0].observed[k].shape
+            raise ValueError(f"observe[{name!r}] must return arrays of one shape; got {value.shape} after {before}")
+        return value
 
     def result(self, t: float) -> Evolution:
         """All of it as of now, which is time t."""

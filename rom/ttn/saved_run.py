@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +74,25 @@ def identity_of(state: TTN, rhs: Any, method: Any, steps: Sequence[Any], names: 
         "tree": state.tree.record(),
         "state": fingerprint(*(arrays.to_numpy(core) for core in state.cores)),
         "right-hand side": fingerprint(*described(rhs)),
-        "method": ADDRESS.sub("", repr(method)),
-        "steps": fingerprint(np.array([(step.t, step.h, step.saved) for step in steps]).reshape(-1, 3)),
+        "method": {"name": type(method).__name__} | parameters(method),
+        "keep": [fingerprint(*described(w)) for w in getattr(method, "keep", ())],
+        "t": [steps[0].t, steps[-1].end] if steps else [],
+        "steps": [len(steps), fingerprint(np.array([(step.t, step.h, step.saved) for step in steps]).reshape(-1, 3))],
         "observe": list(names),
     }
+
+
+def parameters(method: Any) -> dict[str, str]:
+    """The fields of a method as texts; of one that is no dataclass, its text."""
+    if not is_dataclass(method):
+        return {"parameters": ADDRESS.sub("", repr(method))}
+    return {field.name: ADDRESS.sub("", repr(getattr(method, field.name))) for field in fields(method)}
 
 
 def described(x: Any) -> list[Any]:
     """The numbers in a right-hand side, in order; texts for what is a function."""
     if isinstance(x, Linear):
-        return ["linear", *described(x.A)]
+        return ["linear", repr(x.hermitian), *described(x.A)]
     if isinstance(x, Affine):
         return ["affine", *described(x.linear), *(described(x.source) if isinstance(x.source, TTN) else ["function"])]
     if isinstance(x, TTN | TTNO):

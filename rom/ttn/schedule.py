@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SAME = 1e-9  # of dt: times that differ by less are one
+MOST = 10**7  # steps of one evolution: more are a mistake in dt, and would not fit into the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Planned:
 def planned_steps(t: tuple[float, float], dt: float, save_at: Iterable[float] | None) -> tuple[list[float], list[Planned]]:
     """([t0] if it is recorded, the steps): of length dt, but for a shorter one before each time of save_at and before t1.
 
-    ValueError for times that are not finite, in the wrong order or outside of t; dt <= 0.
+    ValueError for times that are not finite, in the wrong order or outside of t; dt <= 0, or so small that it means over 10^7
+    steps.
     """
     start, stop, dt = checked_times(t, dt)
     wanted = [] if save_at is None else sorted({float(time) for time in save_at})
@@ -45,11 +47,13 @@ def planned_steps(t: tuple[float, float], dt: float, save_at: Iterable[float] | 
 
 
 def checked_times(t: tuple[float, float], dt: float) -> tuple[float, float, float]:
-    if not (isinstance(t, tuple | list) and len(t) == 2):
+    if not (hasattr(t, "__len__") and len(t) == 2):
         raise ValueError(f"t must be (start, end); got {t!r}")
     start, stop, dt = float(t[0]), float(t[1]), float(dt)
     if not (math.isfinite(start) and math.isfinite(stop) and stop >= start):
         raise ValueError(f"t must be (start, end), finite and start <= end; got {t!r}. Take -rhs to go back")
     if not 0 < dt < math.inf:
         raise ValueError(f"dt must be positive and finite; got {dt!r}")
+    if (stop - start) / dt > MOST:
+        raise ValueError(f"dt = {dt:g} means {(stop - start) / dt:.0e} steps from {start:g} to {stop:g}; at most {MOST:.0e}")
     return start, stop, dt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,7 @@ class TTN:
         """
         if len(vectors) != tree.order:
             raise ValueError(f"the tree has {tree.order} leaves; got {len(vectors)} vectors")
+        vectors = [vector if hasattr(vector, "shape") else np.asarray(vector) for vector in vectors]
         for leaf, vector in enumerate(vectors):
             if tuple(vector.shape) != (tree.sizes[leaf],):
                 raise ValueError(f"vector {leaf} must have the shape ({tree.sizes[leaf]},); got {tuple(vector.shape)}")
@@ -77,6 +78,8 @@ class TTN:
     @classmethod
     def random(cls, tree: Tree, ranks: int | Sequence[int], seed: int = 20571, dtype: str = "float64") -> TTN:
         """An orthonormal state of norm 1 with normal random cores in NumPy; ranks are lowered to what fits."""
+        if dtype not in arrays.REAL:
+            raise ValueError(f'dtype must be "float32", "float64", "complex64" or "complex128"; got {dtype!r}')
         rng, kept = np.random.default_rng(seed), tree.feasible(ranks)
         cores = []
         for node in tree.nodes:
@@ -93,9 +96,14 @@ class TTN:
         Singular value decompositions from the leaves to the root: de Lathauwer, de Moor and Vandewalle, SIAM J. Matrix
         Anal. Appl. 21 (2000) 1253, node by node as in Grasedyck, SIAM J. Matrix Anal. Appl. 31 (2010) 2029.
         """
+        array = array if hasattr(array, "shape") else np.asarray(array)
         if tuple(array.shape) != tree.sizes:
             raise ValueError(f"the array must have the shape {tree.sizes} of the leaves; got {tuple(array.shape)}")
-        allowed = tol * norm(array) / math.sqrt(max(len(tree.edges), 1))
+        if not tol >= 0:
+            raise ValueError(f"tol must be >= 0, as a part of the norm; got {tol}")
+        if not math.isfinite(size := norm(array)):
+            raise ValueError("the array holds NaN or infinity, or numbers whose squares overflow")
+        allowed = tol * size / math.sqrt(max(len(tree.edges), 1))
         return cls(tree, algebra.decomposed(tree, array, leading, allowed))
 
     @property
@@ -124,7 +132,7 @@ class TTN:
         """The whole array, axes in the order of the leaves. ValueError above 2^28 entries."""
         if math.prod(self.tree.sizes) > MOST_ENTRIES:
             raise ValueError(f"a dense array of the shape {self.tree.sizes} is too large: contract leaves, or ask for entries")
-        return algebra.dense(self.tree, self.cores)
+        return namespace(self.cores[0]).reshape(algebra.dense(self.tree, self.cores), self.tree.sizes)
 
     def with_cores(self, cores: Mapping[int, Any]) -> TTN:
         """The state with these cores in place of its own."""
@@ -143,6 +151,8 @@ class TTN:
 
         tol is of the norm if relative. The error is at most sqrt(number of edges) times that, unless max_rank binds.
         """
+        if not tol >= 0 or (max_rank is not None and max_rank < 1):
+            raise ValueError(f"tol must be >= 0 and max_rank >= 1 or None; got {tol} and {max_rank}")
         cores = algebra.orthonormal(self.tree, self.cores)
         limit = tol * norm(cores[-1]) if relative else tol
         return TTN(self.tree, cut(self.tree, cores, limit, 1, max_rank, True)[0])
@@ -152,6 +162,12 @@ class TTN:
         return norm(self.orthonormal().cores[-1])
 
     def scaled(self, factor: complex) -> TTN:
+        """Times a number, in the precision of the state."""
+        if getattr(factor, "shape", None) == ():
+            factor = arrays.scalar(factor)
+        elif not isinstance(factor, Number):
+            raise TypeError(f"a state is multiplied by numbers; got {type(factor).__name__}")
+        factor = factor.item() if isinstance(factor, np.generic) else factor
         return self.with_cores({self.tree.root: self.cores[-1] * factor})
 
     def cast(self, dtype: str) -> TTN:
@@ -171,6 +187,9 @@ class TTN:
 
     __rmul__ = __mul__
 
+    def __truediv__(self, divisor: complex) -> TTN:
+        return self.scaled(1.0 / divisor)
+
     def __neg__(self) -> TTN:
         return self.scaled(-1.0)
 
@@ -185,24 +204,35 @@ class TTN:
 
     def expectation(self, A: Any) -> Any:
         """<self, A self> of a KronSum or TTNO; divide by norm()^2 where the norm is not 1."""
+        if A.tree != self.tree:
+            raise ValueError(
+                f"the operator must have the tree of the state; it has\n{A.tree.to_text()}\nand not\n{self.to_text()}"
+            )
         return expected(A.program, self.cores, self.cores)
 
     def project(self, leaf: int, M: Any) -> TTN:
         """The leg of the leaf multiplied by M^T, M (n_l, k): a state with k in place of n_l. Nothing is conjugated."""
-        node = self.tree.node_of[leaf]
+        node = self.tree.node_of[checked_leaf(self.tree, leaf, M)]
         core = along(M.T, self.cores[node], self.cores[node].ndim - 2)
         cores = (*self.cores[:node], core, *self.cores[node + 1 :])
         return TTN(self.tree.resized({leaf: M.shape[1]}), cores)
 
     def contract(self, vectors: Mapping[int, Any]) -> TTN:
         """Legs multiplied by one vector (n_l,) each, as in a mean over quadrature nodes: they have the length 1 afterwards."""
-        return reduce(lambda state, leaf: state.project(leaf, vectors[leaf][:, None]), vectors, self)
+        cores = {}
+        for leaf, vector in vectors.items():
+            node = self.tree.node_of[checked_leaf(self.tree, leaf, vector)]
+            cores[node] = along(vector[None, :], self.cores[node], self.cores[node].ndim - 2)
+        tree = self.tree.resized(dict.fromkeys(vectors, 1))
+        return TTN(tree, tuple(cores.get(node, core) for node, core in enumerate(self.cores)))
 
     def moments(self, vectors: Mapping[int, Any]) -> Any:
         """`contract`, as a dense array over the leaves that are left, in order; a 0-d array if none is."""
         kept = tuple(size for leaf, size in enumerate(self.tree.sizes) if leaf not in vectors)
         state = self.contract(vectors)
-        return namespace(state.cores[0]).reshape(state.to_dense(), kept)
+        if math.prod(kept) > MOST_ENTRIES:
+            raise ValueError(f"a dense array of the shape {kept} is too large: contract more leaves")
+        return namespace(state.cores[0]).reshape(algebra.dense(state.tree, state.cores), kept)
 
 
 def working(vectors: Sequence[Any]) -> str:
@@ -234,7 +264,18 @@ def columns_of(M: Any, columns: list[int]) -> Any:
     return xp.take(M, xp.asarray(columns, device=arrays.device(M)), axis=1)
 
 
+def checked_leaf(tree: Tree, leaf: int, factor: Any) -> int:
+    """leaf, if the tree has it and the first axis of the factor is as long as its leg."""
+    if leaf not in range(tree.order):
+        raise ValueError(f"the tree has the leaves 0 ... {tree.order - 1}; got {leaf}")
+    if tuple(factor.shape)[:1] != (tree.sizes[leaf],):
+        raise ValueError(f"leaf {leaf} has the length {tree.sizes[leaf]}; got a factor of the shape {tuple(factor.shape)}")
+    return leaf
+
+
 def same_tree(a: TTN, b: TTN) -> None:
+    if not isinstance(b, TTN):
+        raise TypeError(f"a TTN goes with a TTN; got {type(b).__name__}")
     if a.tree != b.tree:
         raise ValueError("the two states must have the same tree; they have\n" + a.to_text() + "\nand\n" + b.to_text())
 

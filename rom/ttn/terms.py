@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,8 +132,8 @@ def channel_basis(
     for k, (channel, _) in edge.open.items():
         coefficient, factors = terms[k]
         outside = tuple(sorted((leaf, id(op)) for leaf, op in factors.items() if leaf not in inside))
-        scales[channel] = float(np.prod([sizes[k][leaf] for leaf in factors if leaf in inside]))
-        weight = coefficient * float(np.prod([*sizes[k].values()]))
+        scales[channel] = math.prod(sizes[k][leaf] for leaf in factors if leaf in inside)
+        weight = coefficient * math.prod(sizes[k].values())
         found.append((channel, columns.setdefault(outside, len(columns)), weight))
     if not found:
         return None

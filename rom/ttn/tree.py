@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 NO_LEG = -1
@@ -40,16 +42,17 @@ class Tree:
 
     def __post_init__(self) -> None:
         for name in ("parent", "leg", "sizes"):
-            object.__setattr__(self, name, tuple(int(value) for value in getattr(self, name)))
+            object.__setattr__(self, name, tuple(index(value) for value in getattr(self, name)))
         checked(self.parent, self.leg, self.sizes)
         children: list[list[int]] = [[] for _ in self.parent]
         below: list[set[int]] = [{leaf} - {NO_LEG} for leaf in self.leg]
         for node, parent in enumerate(self.parent[:-1]):
             children[parent].append(node)
             below[parent] |= below[node]
+        at = {leaf: node for node, leaf in enumerate(self.leg)}
         object.__setattr__(self, "children", tuple(map(tuple, children)))
         object.__setattr__(self, "below", tuple(tuple(sorted(leaves)) for leaves in below))
-        object.__setattr__(self, "node_of", tuple(self.leg.index(leaf) for leaf in range(len(self.sizes))))
+        object.__setattr__(self, "node_of", tuple(at[leaf] for leaf in range(len(self.sizes))))
 
     @property
     def root(self) -> int:
@@ -93,7 +96,8 @@ class Tree:
 
     def feasible(self, ranks: int | Sequence[int]) -> tuple[int, ...]:
         """The ranks, each lowered to what the other edges of its two nodes can fill; 1 at the root. One number stands for all."""
-        given = [ranks] * len(self.parent) if isinstance(ranks, int) else [*ranks]
+        several = ranks if isinstance(ranks, Iterable) else [ranks] * len(self.parent)
+        given = [index(rank) for rank in several]
         if len(given) not in (len(self.edges), len(self.parent)) or min(given, default=1) < 1:
             raise ValueError(f"ranks must be one number or {len(self.edges)} numbers >= 1, an edge each; got {ranks}")
         given = [*given[: len(self.edges)], 1]
@@ -106,6 +110,8 @@ class Tree:
 
     def resized(self, sizes: Mapping[int, int]) -> Tree:
         """The same tree with other lengths of some leaves."""
+        if unknown := [leaf for leaf in sizes if leaf not in range(self.order)]:
+            raise ValueError(f"the tree has the leaves 0 ... {self.order - 1}; got {unknown}")
         return Tree(self.parent, self.leg, tuple(sizes.get(leaf, size) for leaf, size in enumerate(self.sizes)))
 
     @classmethod
@@ -117,20 +123,17 @@ class Tree:
         >>> Tree.nested(((0, 1), {2: 3}), sizes=[2, 3, 4, 5]).parent
         (2, 2, 5, 4, 5, -1)
         """
-        parent: list[int] = []
-        leg: list[int] = []
-
-        def add(part: Any) -> int:
+        legs: list[int] = []
+        parents: list[int] = []  # from the root on, the last child first: post-order backwards
+        waiting = [(structure, NO_LEG)]
+        while waiting:
+            part, parent = waiting.pop()
             own, below = split(part)
-            children = [add(child) for child in below]
-            parent.append(-1)
-            leg.append(own)
-            for child in children:
-                parent[child] = len(parent) - 1
-            return len(parent) - 1
-
-        add(structure)
-        return cls(tuple(parent), tuple(leg), tuple(sizes))
+            waiting.extend((child, len(legs)) for child in below)
+            legs.append(own)
+            parents.append(parent)
+        last = len(legs) - 1
+        return cls(tuple(last - p if p >= 0 else -1 for p in reversed(parents)), tuple(reversed(legs)), tuple(sizes))
 
     @classmethod
     def balanced(cls, sizes: Sequence[int]) -> Tree:
@@ -173,31 +176,40 @@ class Tree:
 
     def to_text(self, ranks: Sequence[int] | None = None) -> str:
         """The tree drawn in plain text, a node a line; with `ranks` (an edge each) the rank stands on the branch."""
-        return "\n".join(self._lines(self.root, "", "", ranks))
+        if ranks is not None and len(ranks) < len(self.edges):
+            raise ValueError(f"ranks must be {len(self.edges)} numbers, an edge each; got {len(ranks)}")
+        lines, waiting = [], [(self.root, "", "")]
+        while waiting:
+            node, first, rest = waiting.pop()
+            lines.append(first + self._label(node, ranks))
+            for child in reversed(self.children[node]):
+                last = child == self.children[node][-1]
+                waiting.append((child, rest + ("`- " if last else "|- "), rest + ("   " if last else "|  ")))
+        return "\n".join(lines)
 
-    def _lines(self, node: int, first: str, rest: str, ranks: Sequence[int] | None) -> Iterator[str]:
+    def _label(self, node: int, ranks: Sequence[int] | None) -> str:
         leaf = "" if self.leg[node] == NO_LEG else f"leaf {self.leg[node]} ({self.size(node)})"
         name = ["root", leaf] if node == self.root else [leaf or f"node {node}"]
         rank = "" if ranks is None or node == self.root else f"{ranks[node]} - "
-        yield first + rank + ", ".join(part for part in name if part)
-        for child in self.children[node]:
-            last = child == self.children[node][-1]
-            yield from self._lines(child, rest + ("`- " if last else "|- "), rest + ("   " if last else "|  "), ranks)
+        return rank + ", ".join(part for part in name if part)
 
 
 def checked(parent: tuple[int, ...], leg: tuple[int, ...], sizes: tuple[int, ...]) -> None:
+    if not sizes:
+        raise ValueError("a tree needs at least one leaf, with its size")
     if len(parent) != len(leg) or not parent:
         raise ValueError(f"parent and leg must have an entry a node and at least one; got {len(parent)} and {len(leg)}")
-    if min(sizes, default=0) < 1 or sorted(leaf for leaf in leg if leaf != NO_LEG) != list(range(len(sizes))):
+    if min(sizes) < 1 or sorted(leaf for leaf in leg if leaf != NO_LEG) != list(range(len(sizes))):
         raise ValueError(f"every leaf 0 ... {len(sizes) - 1}, of a size >= 1, must be at one node; got {leg}, {sizes}")
     first = list(range(len(parent)))  # the first node of the subtree of each
+    degree = Counter(parent)
     for node in range(len(parent)):
         if node < len(parent) - 1 and not node < parent[node] < len(parent):
             raise ValueError(f"nodes must come before their parents and the root last; node {node} has the parent {parent[node]}")
         below, count = node - 1, 0
         while below >= 0 and parent[below] == node:
             first[node], below, count = first[below], first[below] - 1, count + 1
-        if count != parent.count(node):
+        if count != degree[node]:
             raise ValueError(f"nodes must be in post-order, subtree after subtree; the children of node {node} are not")
         if first[node] == node and leg[node] == NO_LEG:
             raise ValueError(f"node {node} has neither a leg nor children: drop it")
@@ -211,10 +223,10 @@ def split(part: Any) -> tuple[int, tuple[Any, ...]]:
         if len(part) != 1:
             raise ValueError(f"a mapping of a nested structure is one node {{leaf: children}}; got {part}")
         ((own, below),) = part.items()
-        return int(own), tuple(below) if isinstance(below, tuple | list) else (below,)
+        return index(own), tuple(below) if isinstance(below, tuple | list) else (below,)
     if isinstance(part, tuple | list):
         return NO_LEG, tuple(part)
-    return int(part), ()
+    return index(part), ()
 
 
 def halves(start: int, stop: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +13,7 @@ from . import legs
 from .kron_sum import KronSum, same_terms
 from .operator_dense import dense_program
 from .program import Local, Program, joined
-from .state import TTN
+from .state import MOST_ENTRIES, TTN
 from .terms import compressed
 from .tree import Tree
 
@@ -40,6 +41,8 @@ class TTNO:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cores", tuple(np.asarray(core) for core in self.cores))
+        if len(self.cores) != len(self.tree.parent):
+            raise ValueError(f"a tree of {len(self.tree.parent)} nodes needs as many cores; got {len(self.cores)}")
         bonds = [core.shape[-1] for core in self.cores]
         for node, core in enumerate(self.cores):
             own = (self.tree.size(node),) * 2 if self.tree.leg[node] >= 0 else ()
@@ -54,7 +57,7 @@ class TTNO:
         Per edge, the coefficients as a matrix (operators inside, operators outside), weighted by the sizes of the operators, are
         cut at tol times the largest singular value. Operators: as for KronSum; held dense.
         """
-        parsed = KronSum(tree, tuple(same_terms(terms))).terms
+        parsed = KronSum(tree, tuple(terms)).terms
         if any(callable(coefficient) for coefficient, _ in parsed):
             raise TypeError("a TTNO has constant coefficients: use KronSum for functions of time")
         return cls.from_program(compressed(tree, same_terms(parsed), tol))
@@ -108,9 +111,13 @@ class TTNO:
         return f"{type(self).__name__}: {self.tree.order} leaves, bonds up to {max(self.ranks, default=1)}"
 
     def scaled(self, factor: complex) -> TTNO:
+        """Times a number."""
         return TTNO(self.tree, self.cores, self.factor * factor, self._program)
 
     __mul__ = __rmul__ = scaled
+
+    def __truediv__(self, divisor: complex) -> TTNO:
+        return self.scaled(1.0 / divisor)
 
     def __neg__(self) -> TTNO:
         return self.scaled(-1.0)
@@ -153,9 +160,14 @@ def per_leaf(op: Any, d: int) -> list[Any]:
 
 
 def dense_core(program: Program, node: int) -> np.ndarray:
-    """The core of one node as an array."""
+    """The core of one node as an array. ValueError above 2^28 entries."""
     tree, found = program.tree, program.locals[node]
     bonds = [program.locals[child].count for child in tree.children[node]]
+    if math.prod(bonds) * found.count * tree.size(node) ** 2 > MOST_ENTRIES:
+        raise ValueError(
+            f"a TTNO holds dense operators: bonds {(*bonds, found.count)} at a leg of length {tree.size(node)} are too many "
+            f"numbers; take a KronSum, with sparse operators, diagonals or functions"
+        )
     index, values = found.channels.T, found.values
     if tree.leg[node] < 0:
         core = np.zeros((*bonds, found.count), values.dtype)

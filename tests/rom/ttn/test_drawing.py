@@ -23,6 +23,14 @@ def test_tree(tree, tmp_path):
     assert len(texts(draw(tree))) == tree.order
 
 
+def test_drawings_that_cannot_be():
+    with pytest.raises(ValueError, match="ranks must be 3 numbers"):
+        draw(Tree.chain([2] * 4), ranks=[1])
+    with pytest.raises(TypeError, match="a TTN or a Tree; got list"):
+        draw([2])
+    assert max(draw(Tree.chain([2] * 1000)).get_size_inches()) <= 100.0  # a picture that can be written
+
+
 def test_evolution(tmp_path):
     tree = Tree.chain([2, 2])
     Y = TTN.product(tree, [np.ones(2)] * 2)

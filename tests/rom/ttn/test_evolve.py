@@ -1,6 +1,7 @@
 """Evolutions: times that are hit, what is recorded, Ctrl-C, kill -9, and what is refused."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from petrov.rom.ttn import (
     Function,
     KronSum,
     ProjectorSplitting,
+    RankAdaptiveBUG,
     StepTruncate,
     Tree,
     evolve,
@@ -77,7 +79,9 @@ def test_times_are_hit(t, dt, save_at, steps, times):
     method = Noted()
     result = evolve(start(), H, t, dt=dt, method=method, save_at=save_at, observe={"t": lambda Y: Y.norm()})
     np.testing.assert_allclose([h for _, h in method.steps], steps, rtol=1e-12)
-    np.testing.assert_allclose([at for at, _ in method.steps], t[0] + np.cumsum([0, *steps])[: len(steps)], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        [at for at, _ in method.steps], t[0] + np.cumsum([0, *steps])[: len(steps)], rtol=1e-12, atol=1e-15
+    )
     np.testing.assert_allclose(result.times, times)
     assert result.t == t[1] and result.rejections == len(steps) and len(result.observed["t"]) == len(times)
     if t[1] in times:
@@ -98,6 +102,9 @@ def test_times_are_hit(t, dt, save_at, steps, times):
         ({"state": np.ones(16)}, "must be a TTN"),
         ({"rhs": SX}, "right-hand side is"),
         ({"method": "TDVP"}, "must be an integrator"),
+        ({"method": StepTruncate}, "must be an integrator"),
+        ({"dt": 1e-12}, "means 1e\\+12 steps"),
+        ({"observe": {"up": lambda Y: None}}, r"observe\['up'\] must return a number .* got NoneType"),
         ({"observe": {"up": FIRST_UP}}, "functions of the state"),
     ],
 )
@@ -126,6 +133,24 @@ def test_a_step_that_fails():
     with pytest.raises(EvolutionError, match=r"t = 0\.3 to 0\.4 failed: no more") as caught:
         evolve(start(), Function(TREE, F), (0, 1), dt=0.1, method=EULER)
     assert caught.value.result.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"), [(lambda Y: {}["x"], "KeyError: 'x'"), (lambda Y: np.ones(2), r"one shape; got \(2,\) after \(\)")]
+)
+def test_an_observation_that_fails(tmp_path, broken, told):
+    """Nothing of what was reached is lost, in a folder neither; the error comes out of a process of a pool as well."""
+    calls = []
+
+    def sometimes(Y):
+        calls.append(1)
+        return 1.0 if len(calls) < 4 else broken(Y)
+
+    with pytest.raises(EvolutionError, match=rf"t = 0\.3: .*{told}") as caught:
+        evolve(start(), -H, (0, 1), dt=0.1, method=EULER, observe={"a": sometimes}, checkpoint=tmp_path)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert again.result.steps == caught.value.result.steps == 2 and str(again) == str(caught.value)
+    assert len(list(tmp_path.glob("step-*.rom"))) == 1
 
 
 def test_interrupted_and_gone_on_with(tmp_path):
@@ -164,7 +189,11 @@ def same(a, b):
     for x, y in zip(a.state.cores, b.state.cores, strict=True):
         np.testing.assert_array_equal(x, y)
     assert a.observed.keys() == b.observed.keys() and a.t == b.t and a.steps == b.steps and a.stats == b.stats
-    for x, y in [(a.observed[name], b.observed[name]) for name in a.observed] + [(a.times, b.times), (a.ranks, b.ranks), (a.discarded, b.discarded)]:
+    for x, y in [(a.observed[name], b.observed[name]) for name in a.observed] + [
+        (a.times, b.times),
+        (a.ranks, b.ranks),
+        (a.discarded, b.discarded),
+    ]:
         assert x.dtype == y.dtype
         np.testing.assert_array_equal(x, y)
 
@@ -173,7 +202,9 @@ def same(a, b):
     ("change", "told"),
     [
         ({"dt": 0.2}, "steps"),
-        ({"method": ProjectorSplitting(order=1)}, "method"),
+        ({"t": (0, 0.3)}, r"\['t'\]\[1\] is 0.2 there, 0.3 here"),
+        ({"method": ProjectorSplitting(order=1)}, r"\['method'\]\['order'\] is '2' there, '1' here"),
+        ({"method": RankAdaptiveBUG(keep=(TTN.random(TREE, 1),))}, "method"),
         ({"rhs": -1.1j * H}, "right-hand side"),
         ({"state": 2.0 * start()}, "state"),
         ({"observe": {"other": lambda Y: 1.0}}, "observe"),
@@ -188,6 +219,16 @@ def test_a_folder_of_another_run(tmp_path, change, told):
                 evolve(now.pop("state"), now.pop("rhs"), now.pop("t"), **now)
         else:
             evolve(now.pop("state"), now.pop("rhs"), now.pop("t"), **now)
+
+
+def test_a_folder_of_other_invariants(tmp_path):
+    for seed in (1, 2):
+        method = RankAdaptiveBUG(keep=(TTN.random(TREE, 1, seed=seed),))
+        if seed == 1:
+            evolve(start(), -H, (0, 0.1), dt=0.1, method=method, checkpoint=tmp_path)
+        else:
+            with pytest.raises(FileExistsError, match="keep"):
+                evolve(start(), -H, (0, 0.1), dt=0.1, method=method, checkpoint=tmp_path)
 
 
 RUN = """

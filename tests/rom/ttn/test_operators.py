@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.linalg import aslinearoperator
 
 from petrov.rom.ttn.kron_sum import KronSum
+from petrov.rom.ttn.state import TTN
 from petrov.rom.ttn.tree import Tree
 from petrov.rom.ttn.ttno import TTNO
 
@@ -58,6 +61,17 @@ def test_tolerance_of_pairwise_lowers_bonds():
     assert max(H[0].ranks) < max(H[1].ranks) < 10
 
 
+@pytest.mark.parametrize(("d", "most"), [(32, 13), (64, 18)])
+def test_long_range_bonds_of_many_leaves(d, most):
+    """One less than the published 14 and 19 (rank of the semi-separable form plus 3); beyond by hand: 23, 27 for 128, 256."""
+    p, k = np.random.default_rng(2).uniform(size=d), np.arange(d)
+    V = 1 / np.maximum(np.abs(np.subtract.outer(k, k)), 1)
+    H = TTNO.pairwise(Tree.balanced([2] * d), V, np.array([1.0, 0.0]))
+    Y = TTN.product(H.tree, [np.sqrt([q, 1 - q]) for q in p])
+    assert max(H.ranks) == most
+    assert Y.expectation(H) == pytest.approx((np.triu(V, 1) * np.outer(p, p)).sum(), rel=1e-12)
+
+
 def test_coefficients_of_time():
     tree = Tree.chain([2, 2])
     X, Z = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, -1.0])
@@ -68,9 +82,19 @@ def test_coefficients_of_time():
     assert len(parts) == 2 and not A.is_constant
     total = sum((c(0.3) if c else 1.0) * part.to_dense() for c, part in parts)
     np.testing.assert_allclose(total, expected)
-    np.testing.assert_allclose((A + KronSum(tree, [(1.0, {0: X})])).at(0.3).to_dense(), expected + dense_terms([2, 2], [(1.0, {0: X})]))
+    np.testing.assert_allclose(
+        (A + KronSum(tree, [(1.0, {0: X})])).at(0.3).to_dense(), expected + dense_terms([2, 2], [(1.0, {0: X})])
+    )
     with pytest.raises(ValueError, match="functions of time"):
         _ = A.program
+
+
+def test_factors_that_are_known_by_products_and_other_formats():
+    tree, A = Tree.chain([3, 2]), np.arange(9.0).reshape(3, 3)
+    for factor in (aslinearoperator(A), lambda X: A @ X, sp.lil_array(A), sp.dok_array(A), A.tolist()):
+        made = KronSum(tree, [(np.array(2.0), {np.int64(0): factor})]) / 4
+        np.testing.assert_allclose(made.to_dense(), np.kron(A / 2, np.eye(2)))
+    assert repr(made) == "KronSum: 2 leaves, 1 terms"
 
 
 def test_wrong_operators_are_refused():
@@ -81,6 +105,22 @@ def test_wrong_operators_are_refused():
         KronSum(tree, [(1.0, {1: np.eye(2)})])
     with pytest.raises(TypeError, match="must hold numbers"):
         KronSum(tree, [(1.0, {0: np.array(["a", "b"])})])
+    for term, error, told in [
+        ("x", TypeError, r"a term is \(coefficient, \{leaf: operator\}\)"),
+        ((1.0, [np.eye(2)]), TypeError, "a term is"),
+        (("a", {}), TypeError, "coefficient of term 0.* must be a number; got str"),
+        ((np.ones(2), {}), TypeError, "must be a number; got ndarray"),
+        ((np.nan, {}), ValueError, "must be finite; got nan"),
+        ((1.0, {0: [[np.inf, 0], [0, 0]]}), ValueError, "leaf 0 holds NaN or infinity"),
+        ((1.0, {0: aslinearoperator(np.eye(3))}), ValueError, "leaf 0 must have the shape"),
+    ]:
+        for kind in (KronSum, TTNO.from_terms):
+            with pytest.raises(error, match=told):
+                kind(tree, [term])
+    with pytest.raises(ValueError, match="take a KronSum"):
+        TTNO.from_terms(Tree.chain([10**5, 2]), [(1.0, {0: np.ones(10**5)})])
+    with pytest.raises(ValueError, match="2 nodes needs as many cores; got 1"):
+        TTNO(tree, (np.ones((2, 2, 1)),))
     with pytest.raises(ValueError, match="at least one term"):
         KronSum(tree, [])
     with pytest.raises(TypeError, match="constant coefficients"):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from petrov.rom.ttn.kron_sum import KronSum
 from petrov.rom.ttn.state import TTN, unitary_error
 from petrov.rom.ttn.tree import Tree
 from petrov.rom.ttn.truncation import truncated
@@ -123,8 +124,48 @@ def test_any_array_library_holds_the_cores():
     assert TTN.product(tree, vectors, 2).norm() ** 2 == pytest.approx(np.prod(tree.sizes))
 
 
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_norms_whose_squares_are_no_numbers(size):
+    A = 1.0 + np.arange(24).reshape(2, 3, 4)
+    Y = TTN.from_dense(Tree.balanced([2, 3, 4]), size * A)
+    np.testing.assert_allclose(Y.to_dense() / size, A, rtol=1e-12)
+    assert Y.norm() == pytest.approx(size * np.linalg.norm(A), rel=1e-12)
+    Z = (Y + Y).rounded(1e-12)
+    assert Z.ranks == Y.ranks and Z.norm() == pytest.approx(2 * Y.norm(), rel=1e-12)
+
+
+def test_numbers_keep_the_precision_of_a_state():
+    Y = TTN.random(Tree.chain([2, 3]), 2, dtype="float32")
+    two = np.float64(2.0)
+    assert {made.dtype for made in (two * Y, Y * two, Y / two, Y * np.array(2.0), Y / Y.norm())} == {"float32"}
+    assert (Y / 2).norm() == pytest.approx(0.5)
+
+
+def test_moments_of_more_leaves_than_arrays_have_axes():
+    Y = TTN.product(Tree.balanced([2] * 100), [np.array([0.25, 0.75])] * 100)
+    assert float(Y.moments({leaf: np.ones(2) for leaf in range(100)})) == pytest.approx(1.0)
+    assert Y.moments({leaf: np.ones(2) for leaf in range(1, 99)}).shape == (2, 2)
+
+
 def test_wrong_states_are_refused():
     tree = Tree.chain([2, 2])
+    Y = TTN.product(tree, [[1, 0], [0.0, 1]])
+    for told, act in [
+        ("tol must be >= 0", lambda: Y.rounded(np.nan)),
+        ("max_rank >= 1", lambda: Y.rounded(0.1, max_rank=0)),
+        ("tol must be >= 0", lambda: TTN.from_dense(tree, np.ones((2, 2)), -1.0)),
+        ("holds NaN", lambda: TTN.from_dense(tree, np.full((2, 2), np.nan))),
+        ("must have the tree of the state", lambda: Y.expectation(KronSum(Tree.balanced([2, 2]), [(1.0, {})]))),
+        ("an entry has 2 indices", lambda: Y.entry(0, 1, 0)),
+        (r"leaves 0 ... 1; got 5", lambda: Y.contract({5: np.ones(2)})),
+        ("leaf 1 has the length 2", lambda: Y.project(1, np.ones((3, 2)))),
+        ("dtype must be", lambda: TTN.random(tree, 1, dtype="int64")),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            act()
+    for act in (lambda: Y * Y, lambda: Y + 1, lambda: Y.inner(np.ones(4)), lambda: Y * np.ones(2)):
+        with pytest.raises(TypeError, match=r"a TTN goes with|multiplied by numbers"):
+            act()
     with pytest.raises(ValueError, match=r"core 1 must have the shape \(1, 2, 1\)"):
         TTN(tree, (np.ones((2, 1)), np.ones((2, 2, 1))))
     with pytest.raises(ValueError, match="needs as many cores"):

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -53,6 +54,7 @@ def test_drawing_shows_ranks():
         ((3, 2, 4, 4, -1), (0, 1, -1, -1, -1), (2, 2), "post-order"),
         ((1, -1), (-1, 0), (2,), "neither a leg nor children"),
         ((1, 2), (0, 1), (2, 2), "must be the root"),
+        ((), (), (), "at least one leaf"),
     ],
 )
 def test_what_is_no_tree_is_refused(parent, leg, sizes, message):
@@ -67,3 +69,21 @@ def test_wrong_arguments_are_named():
         Tree.comb([2, 2], 0)
     with pytest.raises(ValueError, match="ranks must be one number or 4 numbers"):
         Tree.chain([2] * 5).feasible([1, 2])
+    with pytest.raises(ValueError, match="ranks must be 4 numbers"):
+        Tree.chain([2] * 5).to_text([1, 2])
+    with pytest.raises(ValueError, match=r"leaves 0 ... 1; got \[7\]"):
+        Tree.chain([2, 2]).resized({7: 3})
+    for structure, sizes in [((0, 1.5), [2, 2]), ("ab", [2, 2]), ((0, 1), [2, 2.5])]:
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            Tree.nested(structure, sizes)
+
+
+def test_deep_trees():
+    """Deeper than Python's limit of recursion, and made in less than quadratic time but for `below`."""
+    for tree in (Tree.comb([2] * 1500, 1500), Tree.comb([2] * 1500, 1)):
+        assert len(tree.to_text().splitlines()) == len(tree.nodes) and tree.order == 1500
+
+
+def test_ranks_of_numpy():
+    tree = Tree.balanced(np.array([4] * 4))
+    assert tree.feasible(np.int64(3)) == tree.feasible(np.array([3] * 6)) == tree.feasible(3)

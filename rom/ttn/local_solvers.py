@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...solvers import arrays
-from .tensors import is_complex, namespace
+from .tensors import is_complex, namespace, norm
 
 EPS = {name: float(np.finfo(name).eps) for name in arrays.REAL}
 
@@ -122,9 +122,7 @@ def as_complex(X: Any) -> Any:
 
 def length(w: Any) -> float:
     """The 2-norm of a vector (n,), in one pass."""
-    if type(w) is np.ndarray:
-        return math.sqrt(np.vdot(w, w).real)
-    return float(namespace(w).linalg.vector_norm(w))
+    return norm(w)
 
 
 def flat(X: Any) -> Any:

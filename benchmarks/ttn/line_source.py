@@ -38,6 +38,10 @@ class Case:
     end: float = 1.0
 
     @property
+    def name(self) -> str:
+        return f"line source, {self.cells}^2 x {self.moments} x {self.nodes}^2"
+
+    @property
     def dx(self) -> float:
         return SIDE / (self.cells - 1)
 
@@ -256,9 +260,9 @@ def row(case: Case, found: Run, expected: tuple[np.ndarray, np.ndarray]) -> Row:
     )
     right = mean <= way.allowed
     return Row(
-        f"line source, {case.cells}^2 x {case.moments} x {case.nodes}^2", WORK, "transport", f"petrov {way.name}, {way.eps:g}",
-        "petrov", OK if right else WRONG, said, rows=unknowns, rtol=way.allowed, asked_rtol=way.eps, relative_residual=mean,
-        iterations=case.steps, solve_seconds=found.seconds if right else None, runs=1, work=WORK,
+        case.name, WORK, "transport", f"petrov {way.name}, {way.eps:g}", "petrov", OK if right else WRONG, said,
+        rows=unknowns, rtol=way.allowed, asked_rtol=way.eps, relative_residual=mean, iterations=case.steps,
+        solve_seconds=found.seconds if right else None, runs=1, work=WORK,
         history=[[float(t), float(max(ranks))] for t, ranks in zip(result.times, result.ranks, strict=True)],
         memory=found.memory / unknowns,
     )  # fmt: skip

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...solvers import arrays
-from .tensors import adjoint, matrix, namespace
+from .full_bases import is_full as is_full
+from .tensors import adjoint, compilable, matrix, namespace
 
 NOISE = 30.0  # rounding units of the candidates: directions shorter than that are rounding
 
@@ -20,6 +20,11 @@ def new_columns(old: Any, candidates: Any, drop: float, eps: float) -> Any:
     Directions in which what old leaves of the candidates is at most `drop` long are left out, so candidates should carry their
     weights. Two projections: the second on directions of length one, which keeps short candidates orthogonal to rounding.
     """
+    if compilable(old, candidates):
+        from . import compiled_factors
+
+        pair = np.ascontiguousarray(old), np.ascontiguousarray(candidates)
+        return compiled_factors.new_columns(*pair, drop, NOISE * eps)
     xp = namespace(old)
     left = candidates - old @ (adjoint(old) @ candidates)
     Q, R = xp.linalg.qr(left)
@@ -49,11 +54,6 @@ def extended(core: Any, columns: Any) -> Any:
         return core
     xp = namespace(core)
     return xp.concat([core, xp.reshape(columns, (*core.shape[:-1], -1))], axis=core.ndim - 1)
-
-
-def is_full(shape: Sequence[int]) -> bool:
-    """Whether a core of that shape is square as a matrix: orthonormal columns span all then."""
-    return math.prod(shape[:-1]) <= shape[-1]
 
 
 def grown_core(core: Any, below: Sequence[int], candidates: Any, drop: float, eps: float) -> Any:

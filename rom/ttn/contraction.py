@@ -11,6 +11,7 @@ import numpy as np
 
 from ...solvers import arrays
 from . import legs
+from .machine import Table, machine, table
 from .plans import Plan, Step
 from .tensors import namespace
 
@@ -41,6 +42,7 @@ class Actions:
     functions: tuple[Function, ...]
     n: int
     identity: int = 0
+    table: Table | None = None  # the same in flat arrays, if all are arrays
 
     @property
     def count(self) -> int:
@@ -58,14 +60,18 @@ def leg_mode(ops: Sequence[Any], n: int, like: Any) -> Mode:
     """The leg operators of a node for cores in the library of `like`."""
     if legs.stackable(ops, n):
         return Channels(legs.stacked(ops, n, like), 0)
-    return Actions(tuple(legs.action(op, like) for op in ops), n)
+    known = table(ops, n, like) if type(like) is np.ndarray else None
+    return Actions(tuple(legs.action(op, like) for op in ops), n, table=known)
 
 
 def contractions(plan: Plan, modes: Sequence[Mode], axes: Sequence[int], shape: Sequence[int], like: Any) -> list[Function]:
     """The functions core -> core of a plan: mode j acts on axis axes[j] (ascending) of a core of that shape.
 
-    They take a core, or several: any leading axes are carried along. The result has the shape (..., with m' for m).
+    They take a core, or several: any leading axes are carried along. The result has the shape (..., with m' for m). For NumPy one
+    function is a `Machine`.
     """
+    if len(plan.roots) == 1 and (made := machine(plan, modes, axes, shape, like)) is not None:
+        return [made]
     xp = namespace(like)
     after = list(shape)
     for mode, axis in zip(modes, axes, strict=True):

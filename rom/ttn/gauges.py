@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .state import TTN
-from .tensors import along, namespace, unfolding
+from .tasks import Workers, serial
+from .tensors import along, namespace, qr, unfolding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,17 +26,25 @@ class Gauges:
     S: tuple[Any, ...]
 
 
-def gauges(state: TTN) -> Gauges:
-    """Of an orthonormal state: one QR factorisation an edge, from the root to the leaves (Mat_i(C)^T = Q S)."""
-    tree = state.tree
+def gauges(state: TTN, edges: Iterable[int] | None = None, workers: Workers | None = None) -> Gauges:
+    """Of an orthonormal state: one QR factorisation an edge, from the root to the leaves (Mat_i(C)^T = Q S).
+
+    `edges`: those to look at, with all above them; None: all. The others have None.
+    """
+    tree, wanted = state.tree, set(state.tree.edges if edges is None else edges)
     weighted: list[Any] = [None] * tree.root + [state.cores[-1]]
     towards: list[Any] = [None] * len(tree.parent)
     S: list[Any] = [None] * len(tree.parent)
-    for node in reversed(tree.edges):
+
+    def move(node: int) -> None:
+        if node not in wanted:
+            return
         parent, axis = weighted[tree.parent[node]], tree.axis(node)
-        xp = namespace(parent)
-        Q, S[node] = xp.linalg.qr(unfolding(parent, axis))
+        Q, S[node] = qr(unfolding(parent, axis))
         others = (*parent.shape[:axis], *parent.shape[axis + 1 :])
+        xp = namespace(Q)
         towards[node] = xp.moveaxis(xp.reshape(Q, (*others, -1)), -1, axis)
         weighted[node] = along(S[node], state.cores[node], state.cores[node].ndim - 1)
+
+    (workers or serial(tree)).down(move)
     return Gauges(state, tuple(weighted), tuple(towards), tuple(S))

@@ -26,6 +26,7 @@ from .local_solvers import (
     shaped,
     times,
 )
+from .machine import Machine
 from .tensors import conjugate, is_complex, namespace, placed
 
 LOOK = 4  # Krylov steps between two looks at the error while its leading term is large, from twice as many on
@@ -34,6 +35,7 @@ CAUTION = 0.8  # of a predicted substep
 SAFETY = 2.0  # times the estimated error; without it, one oscillating problem in twenty ends above a loose tolerance
 SAMPLES = np.array([1.0, 0.9, 0.8])  # of a substep, at which the residual is looked at
 TRIES = 200  # predictions of a substep
+NOT_FINITE = "H gave NaN or infinity for a vector of norm 1"
 ASYMMETRY = 1e-3  # relative to H on the basis, from which H is no Hermitian operator: far above rounding, also in single
 
 
@@ -115,23 +117,60 @@ class Krylov:
         if size == 0.0:
             return Y, left, int(affine)
         exponent = Exponent(number(F.factor) * h, h if affine else None, size, length(flat(Y)), F.hermitian is True, tol)
-        v, leading, space = times(1.0 / size, start), 1.0, None
-        for m in range(1, most + 1):
-            w = flat(F.apply(shaped(v, Y.shape)))
-            space = space or basis(v, w, most)
-            beta, v = orthogonal(w, *space, m, exponent.hermitian)
-            leading *= beta * abs(exponent.z) * left / m
-            ended = beta == 0.0 or m == most
-            if not (ended or leading <= EARLY * tol or (m % LOOK == 0 and m >= 2 * LOOK)):
-                continue
+        v, m, leading, space = times(1.0 / size, start), 0, 1.0, None
+        extend = compiled_extension(F, v, Y, most) or extension(F, v, Y.shape, most)
+        while True:
+            m, beta, leading, space = extend(m, leading, exponent.hermitian, abs(exponent.z) * left, EARLY * tol)
             at = exponent.on(space[1][:m, :m], beta)
             c, excess = at(left)
-            if excess <= 1.0 or ended:
+            if excess <= 1.0 or beta == 0.0 or m == most:
                 part, c = (left, c) if excess <= 1.0 else shortened(at, left, m)
                 change = shaped(combined(c, space[0][:m, :]), Y.shape)
                 return (Y + change if affine else change), part, m + affine
             leading = min(leading, excess * tol)  # from here on it predicts by its growth alone
-        raise AssertionError("the last vector ends the loop")
+
+
+Space = tuple[Any, np.ndarray]  # basis and projected matrix, see `basis`
+Extend = Callable[[int, float, bool, float, float], tuple[int, float, float, Space]]
+
+
+def extension(F: Linear, v: Any, shape: tuple[int, ...], most: int) -> Extend:
+    """(m, leading, hermitian, growth, early) -> (m, beta, leading, space): the space grown until its error is worth a look.
+
+    `leading`: the first term of the error, which step m multiplies by beta growth / m; it calls for a look at `early`.
+    """
+    space: list[Any] = []
+    known = [v]
+
+    def extend(m: int, leading: float, hermitian: bool, growth: float, early: float) -> tuple[int, float, float, Space]:
+        while True:
+            w = flat(F.apply(shaped(known[0], shape)))
+            space.extend(() if space else basis(known[0], w, most))
+            m += 1
+            beta, known[0] = orthogonal(w, *space, m, hermitian)
+            leading *= beta * growth / m
+            if beta == 0.0 or m == most or leading <= early or (m % LOOK == 0 and m >= 2 * LOOK):
+                return m, beta, leading, (space[0], space[1])
+
+    return extend
+
+
+def compiled_extension(F: Linear, v: Any, Y: Any, most: int) -> Extend | None:
+    """`extension` without the interpreter, for an operator that is a compiled contraction; None for others."""
+    if not (isinstance(F.apply, Machine) and F.apply.fits(Y) and v.dtype == Y.dtype):
+        return None
+    from .compiled import krylov
+
+    V, T = basis(v, v, most)
+    arguments, place, limit = F.apply.arguments, F.apply.layout.place, 10 * eps_of(Y)
+
+    def extend(m: int, leading: float, hermitian: bool, growth: float, early: float) -> tuple[int, float, float, Space]:
+        m, beta, leading = krylov(*arguments, place, V, T, m, hermitian, growth, leading, early, LOOK, limit)
+        if math.isnan(beta):
+            raise LocalSolveError(NOT_FINITE)
+        return m, beta, leading, (V, T)
+
+    return extend
 
 
 def basis(v: Any, w: Any, most: int) -> tuple[Any, np.ndarray]:
@@ -154,7 +193,7 @@ def orthogonal(w: Any, V: Any, T: np.ndarray, m: int, hermitian: bool) -> tuple[
         T[first:m, m - 1] += arrays.to_numpy(c)
     beta, inside = length(w), length(T[:m, m - 1])
     if not math.isfinite(beta + inside):
-        raise LocalSolveError("H gave NaN or infinity for a vector of norm 1")
+        raise LocalSolveError(NOT_FINITE)
     if beta <= 10 * eps_of(V) * inside:
         return 0.0, w
     w = w * (1.0 / beta)

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...solvers import arrays
 from .contraction import Actions, Channels, Function, Mode, contractions, leg_mode
-from .plans import planned
+from .machine import Machine, machine
+from .plans import Plan, planned
 from .program import Local, Program
 from .tensors import adjoint, eye, namespace, placed, unfolding
 
@@ -41,8 +42,8 @@ def up(program: Program, node: int, below: Sequence[Channels], bra: Any, ket: An
     modes = [*below, *leg_modes(program, node, ket)]
     local, identity = program.locals[node], program.identity[node] if known else -1
     axes = tuple(range(len(modes)))
-    W = summed(program, ("up", node), local, [*axes], len(axes), modes, axes, ket, identity)
-    return Channels(projected(W, bra, bra.ndim - 1, identity), identity)
+    stack = views(program, ("up", node), local, [*axes], len(axes), modes, axes, ket, bra, identity)
+    return Channels(stack, identity)
 
 
 def down(
@@ -58,8 +59,37 @@ def down(
     modes = [*siblings, *leg_modes(program, parent, ket), *([] if above is None else [above])]
     columns = [k for k in range(len(modes)) if k != axis]
     local, complete = program.locals[parent], program.complete[node] if known else -1
-    W = summed(program, ("down", node), local, columns, axis, [modes[k] for k in columns], columns, ket, complete)
-    return Channels(projected(W, bra, axis, complete), complete)
+    stack = views(program, ("down", node), local, columns, axis, [modes[k] for k in columns], columns, ket, bra, complete)
+    return Channels(stack, complete)
+
+
+def views(
+    program: Program,
+    key: tuple[Any, ...],
+    local: Local,
+    columns: list[int],
+    out: int,
+    modes: Sequence[Mode],
+    axes: Sequence[int],
+    ket: Any,
+    bra: Any,
+    skipped: int,
+) -> Any:
+    """<bra, the sums of the channels of the column `out` applied to ket> over all axes but that one (channels, m', m)."""
+    plan = sums_plan(program, key, local, columns, out, modes)
+    made = machine(plan, modes, axes, ket.shape, ket, skipped) if type(bra) is type(ket) and bra.dtype == ket.dtype else None
+    if made is not None:
+        return made.projected(ket, bra, out, skipped)
+    return projected(summed(program, key, local, columns, out, modes, axes, ket, skipped), bra, out, skipped)
+
+
+def sums_plan(program: Program, key: tuple[Any, ...], local: Local, columns: list[int], out: int, modes: Sequence[Mode]) -> Plan:
+    """The plan of a sum a channel of the column `out`; made once."""
+    flags = tuple(mode.identity for mode in modes)
+    if (*key, flags) not in program.plans:
+        rows, sums = local.channels[:, columns], (local.channels[:, out], program.locals[key[1]].count)
+        program.plans[(*key, flags)] = planned(rows, local.values, [mode.count for mode in modes], flags, sums)
+    return program.plans[(*key, flags)]
 
 
 def projected(W: Any, bra: Any, axis: int, skipped: int) -> Any:
@@ -111,7 +141,9 @@ def times(run: Function, factor: complex) -> Function:
 def as_matrix(run: Function, modes: Sequence[Mode], shape: Sequence[int], like: Any) -> Function:
     """run, as one product with its matrix where it is small and square."""
     size, xp = math.prod(shape), namespace(like)
-    if size > SMALL or any(isinstance(mode, Actions) or mode.lengths[0] != mode.lengths[1] for mode in modes):
+    if isinstance(run, Machine) or size > SMALL:
+        return run
+    if any(isinstance(mode, Actions) or mode.lengths[0] != mode.lengths[1] for mode in modes):
         return run
     images = run(xp.reshape(eye(size, like), (size, *shape)))
     M, shape = xp.reshape(images, (size, size)).T, tuple(shape)
@@ -143,19 +175,14 @@ def summed(
 
     One array (channels, core) for small cores, else a list, with None where skipped.
     """
-    count = local.count if key[0] == "up" else program.locals[key[1]].count
+    count = program.locals[key[1]].count
     dense = [mode for mode in modes if isinstance(mode, Channels)]
     if len(dense) == len(modes) > 0 and len(local.values) * math.prod(core.shape) <= GATHERED:
         key = ("gathered", *key, core.dtype, type(core), arrays.device(core))
         if key not in program.plans:
             program.plans[key] = selection(local, columns, out, count, core)
         return gathered(program.plans[key], dense, axes, core)
-    flags = tuple(mode.identity for mode in modes)
-    if (*key, flags) not in program.plans:
-        rows = local.channels[:, columns]
-        plan = planned(rows, local.values, [mode.count for mode in modes], flags, (local.channels[:, out], count))
-        program.plans[(*key, flags)] = plan
-    runs = contractions(program.plans[(*key, flags)], modes, axes, core.shape, core)
+    runs = contractions(sums_plan(program, key, local, columns, out, modes), modes, axes, core.shape, core)
     return [None if b == skipped else run(core) for b, run in enumerate(runs)]
 
 

@@ -9,7 +9,7 @@ from .local_solvers import Flow
 from .pairs import pair_flow
 from .right_hand_sides import Stage, View
 from .state import TTN
-from .tensors import adjoint, along, conjugate, matrix, namespace, unfolding
+from .tensors import adjoint, along, conjugate, matrix, namespace, qr, unfolding
 from .truncation import leading
 
 
@@ -40,7 +40,7 @@ class MovingCentre:
 
     def descend(self, child: int) -> Any:
         """The centre becomes orthonormal towards this child; the weight S (r, r') on their edge, for `enter`."""
-        Q, S = namespace(self.core).linalg.qr(unfolding(self.core, self.tree.axis(child)))
+        Q, S = qr(unfolding(self.core, self.tree.axis(child)))
         self.point(child, Q)
         return S.T
 
@@ -59,7 +59,7 @@ class MovingCentre:
 
     def lift(self) -> Any:
         """The centre becomes orthonormal towards its parent; the weight R (r', r) on their edge, for `leave`."""
-        Q, R = namespace(self.core).linalg.qr(matrix(self.core))
+        Q, R = qr(matrix(self.core))
         self.close(self.at, namespace(Q).reshape(Q, (*self.core.shape[:-1], -1)))
         return R
 

@@ -38,6 +38,7 @@ class Plan:
     rows: list[list[np.ndarray]]
     roots: list[Step | float] = field(default_factory=list)
     placed: dict[Any, Any] = field(default_factory=dict)  # combinations in the library of the cores
+    layouts: dict[Any, Any] = field(default_factory=dict)  # as programs, for cores of different shapes
 
     def combinations(self, mode: int, like: Any) -> Any:
         """The rows of a mode as a matrix (rows, channels) that multiplies arrays like `like`."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
-from .local_solvers import Flow, LocalSolveError, Stats, as_complex, checked, eps_of, flat, length, positive, shaped
+from .local_solvers import Flow, LocalSolveError, Stats, as_complex, checked, eps_of, flat, length, number, positive, shaped
+from .machine import Machine
 from .tensors import is_complex, namespace, placed
 
 # Dormand and Prince, J. Comput. Appl. Math. 6 (1980), Table 2: the last stage is F at the result of fifth order.
@@ -51,11 +52,35 @@ class RK4:
         """(Y(t + h), Stats)."""
         t, h, _ = checked(F, Y, t, h)
         part = h / self.steps
-        for k in range(self.steps):
-            Y = rk4_step(F, Y, t + k * part, part)
+        if is_compiled(F, Y):
+            Y = compiled_steps(F, Y, part, self.steps)
+        else:
+            for k in range(self.steps):
+                Y = rk4_step(F, Y, t + k * part, part)
         if not math.isfinite(length(flat(Y))):
             raise LocalSolveError(f"RK4 from t = {t:g} with h = {part:g} left the finite numbers: take more steps, or Implicit")
         return Y, Stats(4 * self.steps, self.steps)
+
+
+def is_compiled(F: Any, Y: Any) -> bool:
+    """Whether F is linear, its operator a compiled contraction, and nothing changes the type of Y."""
+    if not (F.linear and isinstance(F.apply, Machine) and F.apply.fits(Y)):
+        return False
+    source = getattr(F, "source", None)
+    same = source is None or (type(source) is np.ndarray and source.dtype == Y.dtype)
+    return same and not (isinstance(number(F.factor), complex) and Y.dtype.kind != "c")
+
+
+def compiled_steps(F: Any, Y: Any, h: float, steps: int) -> Any:
+    """`rk4_step` so many times, without the interpreter."""
+    from .compiled import classical
+
+    source = getattr(F, "source", None)
+    source = np.zeros(0, Y.dtype) if source is None else np.ascontiguousarray(source).reshape(-1)
+    weights = np.array([F.factor, h, h / 2, h / 6, 2.0])
+    weights = (weights if Y.dtype.kind == "c" else weights.real).astype(Y.dtype)
+    place = F.apply.layout.place
+    return classical(*F.apply.arguments, place, np.ascontiguousarray(Y).reshape(-1), source, weights, steps).reshape(Y.shape)
 
 
 def rk4_step(F: Flow, Y: Any, t: float, h: float) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from .tree import Tree
@@ -27,43 +28,55 @@ class Workers:
     work: Sequence[float]
     branches: Sequence[Sequence[int]]
     top: Sequence[int]
-    pool: Executor | None = None
+    threads: int = 1
+    pool: Executor | None = None  # of all threads but the one that calls
 
     def up(self, visit: Callable[[int], None]) -> None:
         """visit(node) for all nodes, children before parents."""
-        self.each(visit, self.branches)
-        for node in self.top:
-            visit(node)
+        self.each([partial(walk, visit, branch) for branch in self.branches])
+        walk(visit, self.top)
 
     def down(self, visit: Callable[[int], None]) -> None:
         """visit(node) for all nodes, parents before children."""
-        for node in reversed(self.top):
-            visit(node)
-        self.each(visit, [branch[::-1] for branch in self.branches])
-
-    def each(self, visit: Callable[[int], None], branches: Sequence[Sequence[int]]) -> None:
-        """Of every branch all nodes in order."""
-
-        def walk(branch: Sequence[int]) -> None:
-            for node in branch:
-                visit(node)
-
-        if self.pool is None:
-            for branch in branches:
-                walk(branch)
-            return
-        futures = [self.pool.submit(walk, branch) for branch in branches]
-        wait(futures)
-        for future in futures:
-            future.result()
+        walk(visit, self.top[::-1])
+        self.each([partial(walk, visit, branch[::-1]) for branch in self.branches])
 
     def independent(self, nodes: Sequence[int], visit: Callable[[int], Any]) -> list[Any]:
         """[visit(node) for node in nodes]; on threads the longest first (Graham, SIAM J. Appl. Math. 17 (1969) 416)."""
-        if self.pool is None:
-            return [visit(node) for node in nodes]
-        order = sorted(nodes, key=lambda node: -self.work[node])
-        futures = {node: self.pool.submit(visit, node) for node in order}
-        return [futures[node].result() for node in nodes]
+        found: dict[int, Any] = {}
+
+        def take(node: int) -> None:
+            found[node] = visit(node)
+
+        order = nodes if self.pool is None else sorted(nodes, key=lambda node: -self.work[node])
+        self.each([partial(take, node) for node in order])
+        return [found[node] for node in nodes]
+
+    def each(self, calls: Sequence[Callable[[], None]]) -> None:
+        """All calls; every thread takes the next one when it is free."""
+        waiting = deque(calls)
+
+        def work() -> None:
+            while waiting:
+                try:
+                    call = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                call()
+
+        helpers = min(self.threads, len(calls)) - 1
+        futures = [self.pool.submit(work) for _ in range(helpers)] if self.pool is not None else []
+        try:
+            work()
+        finally:
+            wait(futures)
+        for future in futures:
+            future.result()
+
+
+def walk(visit: Callable[[int], None], nodes: Sequence[int]) -> None:
+    for node in nodes:
+        visit(node)
 
 
 def serial(tree: Tree) -> Workers:
@@ -72,7 +85,11 @@ def serial(tree: Tree) -> Workers:
 
 @contextmanager
 def workers(tree: Tree, shapes: Sequence[Sequence[int]], threads: int | None) -> Iterator[Workers]:
-    """For cores of these shapes. threads=None: in order, with BLAS as it is; else BLAS is limited to one thread each."""
+    """For cores of these shapes. threads=None: in order, with BLAS as it is; else BLAS is limited to one thread each.
+
+    All of a step belongs inside: a BLAS that may use more threads leaves them spinning for some 30 ms after each large product,
+    on the cores that the workers need.
+    """
     work = [work_of(shape) for shape in shapes]
     if threads is None:
         yield serial(tree)
@@ -81,10 +98,9 @@ def workers(tree: Tree, shapes: Sequence[Sequence[int]], threads: int | None) ->
         if threads == 1 or sum(work) < WORK:
             yield serial(tree)
             return
-        branches = subtrees(tree, work, threads)
-        inside = {node for branch in branches for node in branch}
-        with ThreadPoolExecutor(threads) as pool:
-            yield Workers(work, branches, [node for node in tree.nodes if node not in inside], pool)
+        branches, top = divided(tree, work, threads)
+        with ThreadPoolExecutor(threads - 1) as pool:
+            yield Workers(work, branches, top, threads, pool)
 
 
 def work_of(shape: Sequence[int]) -> float:
@@ -92,20 +108,32 @@ def work_of(shape: Sequence[int]) -> float:
     return float(math.prod(shape) * sum(shape))
 
 
-def subtrees(tree: Tree, work: Sequence[float], count: int) -> list[list[int]]:
-    """Disjoint subtrees, `count` or more if the tree has them, the longest first: that with most work is split by children."""
+def divided(tree: Tree, work: Sequence[float], threads: int) -> tuple[list[list[int]], list[int]]:
+    """(disjoint subtrees, the longest first; the nodes above them), where a sweep is expected to end soonest.
+
+    The subtree with most work is split into those of its children again and again; the best of all these divisions is taken.
+    """
     nodes_of: list[list[int]] = []
     for node in tree.nodes:
         nodes_of.append([t for child in tree.children[node] for t in nodes_of[child]] + [node])
     load = [sum(work[t] for t in nodes) for nodes in nodes_of]
-    roots = [tree.root]
-    while len(roots) < count or roots == [tree.root]:
-        splittable = [node for node in roots if tree.children[node]]
-        if not splittable:
-            break
-        heaviest = max(splittable, key=load.__getitem__)
+    roots, best = [tree.root], (math.inf, [tree.root])
+    while any(tree.children[node] for node in roots):
+        heaviest = max((node for node in roots if tree.children[node]), key=load.__getitem__)
         roots = [node for node in roots if node != heaviest] + [*tree.children[heaviest]]
-    return [nodes_of[node] for node in sorted(roots, key=lambda node: -load[node])]
+        above = load[tree.root] - sum(load[node] for node in roots)
+        best = min(best, (above + makespan([load[node] for node in roots], threads), roots))
+    branches = [nodes_of[node] for node in sorted(best[1], key=lambda node: -load[node])]
+    inside = {node for branch in branches for node in branch}
+    return branches, [node for node in tree.nodes if node not in inside]
+
+
+def makespan(loads: Sequence[float], threads: int) -> float:
+    """The time that so many threads need if each takes the longest that is left."""
+    busy = [0.0] * threads
+    for load in sorted(loads, reverse=True):
+        busy[busy.index(min(busy))] += load
+    return max(busy)
 
 
 @cache

@@ -9,6 +9,8 @@ import numpy as np
 
 from ...solvers import arrays
 
+COMPILED = ("float64", "complex128")  # types that there are kernels for: compiling them takes seconds each
+
 
 def namespace(x: Any) -> Any:
     """The array namespace of x; NumPy for what is no array."""
@@ -52,6 +54,21 @@ def unfolding(X: Any, axis: int) -> Any:
     return X.reshape(-1, X.shape[-1]) if type(X) is np.ndarray else namespace(X).reshape(X, (-1, X.shape[-1]))
 
 
+def compilable(*matrices: Any) -> bool:
+    """Whether compiled code takes them: NumPy matrices of one type in COMPILED."""
+    first = matrices[0].dtype
+    return all(type(M) is np.ndarray and M.dtype == first and M.size for M in matrices) and first.name in COMPILED
+
+
+def qr(M: Any) -> tuple[Any, Any]:
+    """(Q, R), thin."""
+    if not compilable(M):
+        return namespace(M).linalg.qr(M)
+    from . import compiled_factors
+
+    return compiled_factors.qr(np.ascontiguousarray(M))
+
+
 def eye(n: int, like: Any) -> Any:
     """The identity matrix of the library, type and device of `like`."""
     if type(like) is np.ndarray:
@@ -69,8 +86,18 @@ def placed(x: Any, like: Any) -> Any:
 
 
 def norm(x: Any) -> float:
-    """The 2-norm of all entries, read on the host."""
+    """The 2-norm of all entries, read on the host; also of entries whose squares overflow or vanish."""
+    size = plain_norm(x)
+    if 1e-18 < size < 1e18:  # in single precision squares end at 1e-38 and 1e38
+        return size
+    xp = namespace(x)
+    peak = float(xp.max(xp.abs(x))) if math.prod(x.shape) else 0.0
+    return peak * plain_norm(x / peak) if 0.0 < peak < math.inf else peak
+
+
+def plain_norm(x: Any) -> float:
     if type(x) is np.ndarray:
-        return float(np.linalg.norm(x.reshape(-1)))
+        with np.errstate(over="ignore"):
+            return math.sqrt(np.vdot(x, x).real)
     xp = namespace(x)
     return float(xp.linalg.vector_norm(xp.reshape(x, (-1,))))

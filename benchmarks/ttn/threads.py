@@ -1,0 +1,159 @@
+"""What parallel BUG gains from threads: steps on two threads beside the same steps on one, and serial ones with a threaded BLAS.
+
+`python -m petrov.benchmarks.ttn.threads` prints the table. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
+
+from ...rom.ttn import RK4, TTN, TTNO, KronSum, ParallelBUG, RankAdaptiveBUG, Tree
+from ...rom.ttn.right_hand_sides import as_rhs
+from ..contests import Contest
+from ..document import OK, WRONG, Row
+
+WORK = "threads"
+THREADS = 2
+PLANE_BAR, SPINS_BAR, BLAS_BAR = 1.5, 1.3, 1.0  # seconds on one thread, on one thread, of serial steps with a threaded BLAS
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Steps of `method` by h from the state that `start` gives; one thread must take `bar` times as long as two."""
+
+    name: str
+    bar: float
+    h: float
+    start: Callable[[], tuple[TTN, Any, ParallelBUG]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Medians of the seconds a step: on one thread, on two, and without workers but with as many threads for BLAS."""
+
+    case: str
+    bar: float
+    ranks: tuple[int, ...]
+    one: float
+    two: float
+    blas: float
+    same: bool  # the cores are the same to the last bit
+
+    @property
+    def speedup(self) -> float:
+        return self.one / self.two
+
+    @property
+    def over_blas(self) -> float:
+        return self.blas / self.two
+
+    @property
+    def good(self) -> bool:
+        return self.same and self.speedup >= self.bar and self.over_blas >= BLAS_BAR
+
+
+# -- Problems --------------------------------------------------------------------------------------------------------------
+
+
+def spins(t: float, d: int = 16) -> tuple[TTN, Any, ParallelBUG]:
+    """The quench of `quench.LONG` with ParallelBUG at t: Omega = Delta = 1, nu = 2, alpha = 1, theta 1e-8."""
+    tree, k, up = Tree.balanced([2] * d), np.arange(d), np.array([1.0, 0.0])
+    V = 2.0 / np.maximum(np.abs(np.subtract.outer(k, k)), 1)
+    H = TTNO.pairwise(tree, V, np.diag(up), onsite=np.array([[1.0, 1.0], [1.0, 0.0]]))
+    rhs, method, Y = as_rhs(-1j * H), ParallelBUG(theta=1e-8, max_rank=40, start=0), TTN.product(tree, [up] * d, rank=2)
+    for step in range(round(t / 0.01)):
+        Y = method.step(Y, rhs, step * 0.01, 0.01).state
+    return Y, rhs, method
+
+
+def plane(t: float, eps: float = 1e-6, cells: int = 201, moments: int = 100, nodes: int = 100) -> tuple[TTN, Any, ParallelBUG]:
+    """The plane source of Section 5.2 of arXiv 2412.00858 at t, with RK4; eps: of the norm, what a truncation leaves out.
+
+    The first steps are of rank-adaptive BUG: parallel steps see nothing of the parameters from a product state.
+    """
+    x, n, ones = np.linspace(-2.5, 2.5, cells), np.arange(1, moments), np.ones(cells)
+    D1 = sp.diags_array([ones[1:], -ones[1:]], offsets=[1, -1]).tocsr() / (2 * (x[1] - x[0]))
+    D2 = sp.diags_array([ones[1:], -2 * ones, ones[1:]], offsets=[1, 0, -1]).tocsr() / (2 * (x[1] - x[0]))
+    A = np.diag(n / np.sqrt(4.0 * n**2 - 1), 1) + np.diag(n / np.sqrt(4.0 * n**2 - 1), -1)
+    speeds, V = np.linalg.eigh(A)
+    R, G, z = (V * np.abs(speeds)) @ V.T, np.r_[0.0, np.ones(moments - 1)], np.polynomial.legendre.leggauss(nodes)[0]
+    tree = Tree.balanced([cells, moments, nodes, nodes])
+    terms = [(-1.0, {0: D1, 1: A}), (1.0, {0: D2, 1: R}), (-5.0, {1: G}), (-4.0, {1: G, 2: z}), (-1.0, {1: G, 3: z})]
+    rhs, h = as_rhs(KronSum(tree, terms)), 0.0025
+    Y = TTN.product(tree, [np.exp(-(x**2) / (2 * 0.03**2)), np.eye(moments)[0], np.ones(nodes), np.ones(nodes)], rank=10)
+    first, method = RankAdaptiveBUG(max_rank=50, local=RK4()), ParallelBUG(max_rank=50, start=0, local=RK4())
+    for step in range(round(t / h)):
+        theta = eps * float(np.linalg.norm(Y.cores[-1]))
+        one: Any = replace(first, tolerance=theta) if step < 20 else replace(method, theta=theta)
+        Y = one.step(Y, rhs, step * h, h).state
+    return Y, rhs, replace(method, theta=eps * float(np.linalg.norm(Y.cores[-1])))
+
+
+CASES = (
+    Case("plane source, t = 1", PLANE_BAR, 0.0025, partial(plane, 1.0)),
+    Case("plane source, t = 2", PLANE_BAR, 0.0025, partial(plane, 2.0)),
+    Case("long-range Ising, 16 spins, t = 0.97", SPINS_BAR, 0.01, partial(spins, 0.97)),
+)
+
+
+# -- Measured --------------------------------------------------------------------------------------------------------------
+
+
+def measured(case: Case, repeat: int = 15) -> Scaling:
+    """In turn, so that what else the machine does falls on all alike; the threaded BLAS last, whose threads go on spinning."""
+    Y, rhs, method = case.start()
+    ways = [replace(method, threads=count) for count in (1, THREADS)]
+    seconds: list[list[float]] = [[], [], []]
+    with threadpool_limits(1):
+        one, two = (way.step(Y, rhs, 0.0, case.h).state for way in ways)
+        for _ in range(repeat):
+            for way, found in zip(ways, seconds, strict=False):
+                found.append(timed(way, Y, rhs, case.h))
+    with threadpool_limits(THREADS):
+        timed(method, Y, rhs, case.h)
+        seconds[2] += [timed(method, Y, rhs, case.h) for _ in range(repeat)]
+    same = all(bool((a == b).all()) for a, b in zip(one.cores, two.cores, strict=True))
+    return Scaling(case.name, case.bar, Y.ranks, *map(median, seconds), same)
+
+
+def timed(method: ParallelBUG, Y: TTN, rhs: Any, h: float) -> float:
+    begun = time.perf_counter()
+    method.step(Y, rhs, 0.0, h)
+    return time.perf_counter() - begun
+
+
+def rows(case: Case, timing: Any = None) -> list[Row]:
+    """One thread, two threads, serial with a threaded BLAS; WRONG if the threads changed a bit."""
+    found = measured(case)
+    status = OK if found.same else WRONG
+    said = f"ranks up to {max(found.ranks)}; two threads {found.speedup:.2f} as fast as one, {found.over_blas:.2f} as BLAS"
+    names = {"one thread": found.one, f"{THREADS} threads": found.two, f"serial, {THREADS} BLAS threads": found.blas}
+    return [
+        Row(case.name, WORK, "threads", f"petrov ParallelBUG, {name}", "petrov", status, said, solve_seconds=seconds, work=WORK)
+        for name, seconds in names.items()
+    ]
+
+
+def contests(cases: Sequence[Case] = CASES) -> list[Contest]:
+    return [Contest(case.name, WORK, partial(rows, case)) for case in cases]
+
+
+def main() -> None:
+    print(f"{'case':40} {'one, ms':>9} {'two, ms':>9} {'speed-up':>9} {'bar':>5} {'BLAS, ms':>9} {'same bits':>10}")
+    for case in CASES:
+        s = measured(case)
+        times = f"{1e3 * s.one:9.2f} {1e3 * s.two:9.2f} {s.speedup:9.2f} {s.bar:5.1f} {1e3 * s.blas:9.2f}"
+        print(f"{s.case:40} {times} {'yes' if s.same else 'NO':>10}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,6 @@ from .tasks import Workers, serial
 from .tensors import adjoint, along, compilable, matrix, namespace, norm, qr, unfolding
 from .tree import Tree
 
-
 ROUNDING = 30.0  # rounding units of the largest singular value: smaller ones are no directions to spare
 
 
@@ -40,9 +39,7 @@ def svd(M: Any) -> tuple[Any, Any]:
     return P, sigma
 
 
-def kept_rank(
-    sigma: np.ndarray, tol: float, min_rank: int = 1, max_rank: int | None = None, spare: int = 0
-) -> tuple[int, float]:
+def kept_rank(sigma: np.ndarray, tol: float, min_rank: int = 1, max_rank: int | None = None, spare: int = 0) -> tuple[int, float]:
     """(rank, tail): the smallest rank whose 2-norm tail is at most tol, plus `spare`, clamped to min_rank and max_rank.
 
     Singular values of the size of rounding are not spared.

@@ -81,12 +81,13 @@ def digest(array: np.ndarray) -> str:
 def save(recipe: Recipe, path: str | Path, facts: Mapping[str, Any] | None = None) -> None:
     """Write a recipe's weights, with facts (JSON values: training family, seed, losses) that `describe` tells again.
 
-    The file also says which petrov wrote it and the bounds that make M definite. What `bind` gave is not kept.
+    The file also says which petrov wrote it and the bounds that make M definite. What `bind` gave is not kept. Raises OSError if
+    it cannot be written, TypeError or ValueError for facts that JSON does not hold.
     """
-    bounds = {"epsilon": recipe.epsilon} if isinstance(recipe, SparseInverseNetwork) else {"row_sum": 1.0}
     header = {
-        "kind": recipe.kind, "petrov": version(), "architecture": asdict(recipe.network.architecture), "bounds": bounds,
-        "facts": dict(facts or {}),
+        "kind": recipe.kind, "petrov": version(), "architecture": asdict(recipe.network.architecture), "facts": dict(facts or {}),
+        "start": "neumann" if isinstance(recipe, SparseInverseNetwork) else recipe.start,
+        "bounds": {"epsilon": recipe.epsilon} if isinstance(recipe, SparseInverseNetwork) else {"row_sum": 1.0},
     }  # fmt: skip
     write(path, header, recipe.network.weights)
 
@@ -120,7 +121,17 @@ def load(path: str | Path) -> Recipe:
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """What a file of weights says of itself: kind, petrov, architecture, bounds and the facts of its training."""
+    """What a file of weights says of itself: kind, petrov, architecture, start, bounds and the facts of its training.
+
+    Raises what `load` raises, but does not look at the weights.
+
+    >>> import tempfile
+    >>> from petrov.learned import GraphFactor, describe, save
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(GraphFactor.untrained(), f"{folder}/weights.safetensors", {"family": "fem2d", "seed": 3})
+    ...     describe(f"{folder}/weights.safetensors")["facts"]
+    {'family': 'fem2d', 'seed': 3}
+    """
     header = read(path)[0]
     return {key: value for key, value in header.items() if key != "sha256"}
 
@@ -133,7 +144,9 @@ def recipe_of(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Re
     if not isinstance(given, dict) or set(given) != {field.name for field in fields(Architecture)}:
         raise ValueError("its architecture is not described by the numbers that this petrov knows")
     network = Network(Architecture(**given), arrays)
-    return SparseInverseNetwork(network, float(header["bounds"]["epsilon"])) if kind != GraphFactor.kind else GraphFactor(network)
+    if kind == GraphFactor.kind:
+        return GraphFactor(network, header["start"])
+    return SparseInverseNetwork(network, float(header["bounds"]["epsilon"]))
 
 
 def probed(recipe: Recipe) -> Any:

@@ -65,6 +65,12 @@ class Family:
         The most a mesh has.
     reaction : float
         The largest c h^2 / K, drawn between this / 10^3 and this; 0 for none.
+
+    Examples
+    --------
+    >>> from petrov.learned import FAMILIES
+    >>> FAMILIES["fv2d"].system(100, seed=3).A.shape
+    (100, 100)
     """
 
     name: str

@@ -66,9 +66,20 @@ def inverse_product(at: Sample, diagonal: Tensor, off: Tensor, epsilon: float) -
     return product
 
 
-def bounded_lower(at: Sample, edges: Tensor) -> Tensor:
-    """The edges averaged over both directions, those above the diagonal zero, rows shrunk until sum_j |l_ij| <= 1."""
-    lower = torch.where(at.rows > at.columns, 0.5 * (edges + edges[at.reverse]), 0.0)
+def triangular_product(at: Sample, lower: Tensor) -> Product:
+    """R -> (L L^T)^-1 R, L with a unit diagonal and `lower` on the edges. Dense: O(n^2 k)."""
+    L = at.dense(lower.new_ones(at.size), lower)
+
+    def product(R: Tensor) -> Tensor:
+        forward = torch.linalg.solve_triangular(L, R, upper=False, unitriangular=True)
+        return torch.linalg.solve_triangular(L.T, forward, upper=True, unitriangular=True)
+
+    return product
+
+
+def bounded_lower(at: Sample, edges: Tensor, start: Tensor | float = 0.0) -> Tensor:
+    """start + the edges averaged over both directions, above the diagonal zero, rows shrunk until sum_j |l_ij| <= 1."""
+    lower = torch.where(at.rows > at.columns, 0.5 * (edges + edges[at.reverse]) + start, 0.0)
     size = lower.new_zeros(at.size).index_add(0, at.rows, lower.abs())
     return lower / size.clamp(min=1.0)[at.rows]
 

@@ -30,7 +30,8 @@ def mesh(size: int, dim: int, rng: np.random.Generator, *, holes: int = 0, jitte
     """The Delaunay mesh of about `size` points: a staggered lattice moved at random, with `holes` round holes.
 
     jitter: the largest move, in spacings; about 0.3 makes obtuse triangles. The lattice is hexagonal in 2-D and body-centred
-    cubic in 3-D; slivers, which sides and holes leave, are left out. O(size log size).
+    cubic in 3-D; slivers, which sides and holes leave, are left out. Points are numbered from left to right: triangular factors
+    and caches like neighbours to be near. O(size log size).
     """
     from scipy.spatial import Delaunay
 
@@ -49,8 +50,11 @@ def mesh(size: int, dim: int, rng: np.random.Generator, *, holes: int = 0, jitte
     for centre, radius in balls:
         kept &= np.linalg.norm(middle - centre, axis=1) > radius
     simplices = simplices[kept]
-    used, numbers = np.unique(simplices, return_inverse=True)
-    return Mesh(points[used], numbers.reshape(simplices.shape))
+    used = np.unique(simplices)
+    used = used[np.lexsort(points[used].T[::-1])]
+    numbers = np.empty(len(points), int)
+    numbers[used] = np.arange(len(used))
+    return Mesh(points[used], numbers[simplices])
 
 
 def lattice(spacing: float, dim: int) -> np.ndarray:

@@ -19,13 +19,17 @@ from .probe import defect
 class GraphFactor:
     """The recipe for M = (L L^T)^-1 with L on the pattern of the lower triangle of A, its entries from a graph network.
 
-    The scalars of the edges (i, j) and (j, i) of S A S, S = diag(A)^-1/2, are averaged; L_ij = sqrt(a_ii) times that, its row
-    shrunk where sum_j |L_ij| would exceed sqrt(a_ii); L_ii = sqrt(a_ii). M is symmetric positive definite whatever the weights.
+    The scalars of the edges (i, j) and (j, i) of S A S, S = diag(A)^-1/2, are averaged and added to the start; L_ij is sqrt(a_ii)
+    times that, its row shrunk where sum_j |L_ij| would exceed sqrt(a_ii); L_ii = sqrt(a_ii). M is symmetric positive definite
+    whatever the weights.
 
     Parameters
     ----------
     network : Network
         Trained by `petrov.learned.train`, or `GraphFactor.untrained(...).network`.
+    start : 'gauss-seidel' or 'jacobi'
+        What the network adds to: the entries of S A S, which make M symmetric Gauss-Seidel where no row is shrunk, or nothing,
+        as in the paper.
     coordinates, node_features, edge_features
         What `bind` was given; those that the network does not read are left out.
 
@@ -38,7 +42,7 @@ class GraphFactor:
 
     Li, Chen, Du and Matusik, Learning preconditioners for conjugate gradient PDE solvers (ICML 2023). Ours differs: A is scaled
     to a unit diagonal, so features and entries have no units; M does not depend on b (their nodes read it), which enters the
-    prediction of x alone; rows are bounded; the decoders start at zero, so that training starts at Jacobi.
+    prediction of x alone; rows are bounded; the decoders start at zero, so that training begins at a known method.
 
     Examples
     --------
@@ -51,6 +55,7 @@ class GraphFactor:
     """
 
     network: Network
+    start: str = "gauss-seidel"
     coordinates: Any = None
     node_features: Any = None
     edge_features: Any = None
@@ -58,14 +63,18 @@ class GraphFactor:
     name = "graph factor"
     kind = "graph-factor"
 
+    def __post_init__(self) -> None:
+        if self.start not in ("gauss-seidel", "jacobi"):
+            raise ValueError(f"start must be 'gauss-seidel' or 'jacobi'; got {self.start!r}")
+
     @classmethod
     def untrained(
         cls, *, coordinates: int = 0, node_features: int = 0, edge_features: int = 0, guess: bool = False, width: int = 16,
-        steps: int = 5, seed: int = 28_657,
+        steps: int = 5, seed: int = 28_657, start: str = "gauss-seidel",
     ) -> GraphFactor:  # fmt: skip
         """The network of the paper before training, by how many features of each kind it reads (0: of A alone)."""
         architecture = Architecture(coordinates, node_features, edge_features, guess, width, steps, "relu", False, True)
-        return cls(untrained(architecture, seed))
+        return cls(untrained(architecture, seed), start)
 
     def bind(self, *, coordinates: Any = None, node_features: Any = None, edge_features: Any = None, **_: Any) -> GraphFactor:
         """The recipe told what A alone cannot tell; what it knew and is not told again stays."""
@@ -81,7 +90,7 @@ class GraphFactor:
     def __call__(self, A: Any) -> Any:
         known = self.network.architecture.graph(A, self.coordinates, self.node_features, self.edge_features)
         edges = self.network(known)[1]
-        off = 0.5 * (edges + edges[known.reverse])
+        off = 0.5 * (edges + edges[known.reverse]) + (known.values if self.start == "gauss-seidel" else 0.0)
         if not np.isfinite(off).all():
             return fallen_back(self.name, A, "the network gives NaN or infinity")
         M: Any = triangular(known, off, self.name)

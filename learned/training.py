@@ -32,9 +32,9 @@ DEFAULT = {"graph-factor": "data", "sparse-inverse-network": "unrolled-cg"}
 class Plan:
     """What is trained how: all that decides the weights, besides the recipe and the systems.
 
-    loss: 'data' (GraphFactor), 'unrolled-cg', 'sai' or 'kaporin' (SparseInverseNetwork); batch: systems a step; columns: vectors
-    a system; rate: of Adam, times `decay` every step; clip: the largest norm of a gradient; unrolled: steps of cg; every: steps
-    from one validation to the next.
+    loss: 'unrolled-cg', or 'data' (GraphFactor), 'sai' or 'kaporin' (SparseInverseNetwork); batch: systems a step; columns:
+    vectors a system; rate: of Adam, times `decay` every step; clip: the largest norm of a gradient; unrolled: steps of cg;
+    every: steps from one validation to the next.
     """
 
     loss: str
@@ -70,7 +70,8 @@ def train(
     parts : Split
         What to train on and what to choose by (`families.split`); its test systems are not looked at.
     loss : str, optional
-        'data' for a GraphFactor; 'unrolled-cg' (default), 'sai' or 'kaporin' for a SparseInverseNetwork.
+        'data' (default; that of the paper) or 'unrolled-cg' for a GraphFactor; 'unrolled-cg' (default), 'sai' or 'kaporin' for a
+        SparseInverseNetwork.
     minutes : float, optional
         Stop after so many minutes even if steps are left; how many were done then depends on the machine.
     checkpoint : path, optional
@@ -97,7 +98,15 @@ def train(
     -----
     Adam in double precision on one thread; every step draws from a generator of its own, seeded by (seed, step), so that nothing
     but weights, moments and the step number needs to be kept. Members are drawn anew for every step. A step of batch 2 at 400
-    unknowns takes about 0.1 s. Ctrl-C ends with the KeyboardInterrupt after the last checkpoint.
+    unknowns takes about 0.1 s. Ctrl-C loses what was done since the last checkpoint, and no more.
+
+    Examples
+    --------
+    >>> from petrov import learned
+    >>> parts = learned.split(["fv2d"], sizes=[40], unseen_sizes=[60], count=2, held_out=1)
+    >>> start = learned.SparseInverseNetwork.untrained(width=4, steps=1)
+    >>> learned.train(start, parts, steps=2, progress=False).name
+    'sparse inverse net'
     """
     plan = Plan(loss or DEFAULT[recipe.kind], **options)
     objective = objective_of(recipe, plan)
@@ -120,26 +129,36 @@ def train(
 
 def objective_of(recipe: Recipe, plan: Plan) -> Loss:
     """The loss of (sample, (scalars of the nodes, of the edges), vectors (n, k), S A S times these)."""
-    if isinstance(recipe, GraphFactor):
-        if plan.loss != "data":
-            raise ValueError(f"loss must be 'data' for a graph factor; got {plan.loss!r}")
-        return lambda at, out, X, B: losses.data_weighted(at, losses.bounded_lower(at, out[1]), X, B)
-    epsilon = recipe.epsilon
+    known = of_factor(recipe, plan) if isinstance(recipe, GraphFactor) else of_inverse(recipe.epsilon, plan)
+    if plan.loss not in known:
+        raise ValueError(f"loss must be one of {', '.join(known)} for a {recipe.name}; got {plan.loss!r}")
+    return known[plan.loss]
 
+
+def of_factor(recipe: GraphFactor, plan: Plan) -> dict[str, Loss]:
+    def lower(at: Sample, out: tuple[Tensor, Tensor]) -> Tensor:
+        return losses.bounded_lower(at, out[1], at.values if recipe.start == "gauss-seidel" else 0.0)
+
+    return {
+        "data": lambda at, out, X, B: losses.data_weighted(at, lower(at, out), X, B),
+        "unrolled-cg": lambda at, out, X, B: losses.unrolled_cg(
+            at, losses.triangular_product(at, lower(at, out)), X, plan.unrolled
+        ),
+    }  # fmt: skip
+
+
+def of_inverse(epsilon: float, plan: Plan) -> dict[str, Loss]:
     def factor(at: Sample, out: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         return 1.0 + out[0], out[1] - 0.5 * at.values
 
     def product(at: Sample, out: tuple[Tensor, Tensor]) -> losses.Product:
         return losses.inverse_product(at, *factor(at, out), epsilon)
 
-    known: dict[str, Loss] = {
+    return {
         "sai": lambda at, out, X, B: losses.sai(at, product(at, out), X),
         "unrolled-cg": lambda at, out, X, B: losses.unrolled_cg(at, product(at, out), X, plan.unrolled),
         "kaporin": lambda at, out, X, B: losses.kaporin(at, *factor(at, out), epsilon),
     }
-    if plan.loss not in known:
-        raise ValueError(f"loss must be one of {', '.join(known)} for a sparse inverse network; got {plan.loss!r}")
-    return known[plan.loss]
 
 
 def advance(state: State, parts: Split, plan: Plan, objective: Loss) -> float:
@@ -246,7 +265,7 @@ def identity_of(recipe: Recipe, plan: Plan, parts: Split) -> dict[str, Any]:
     members = {"training": parts.training, "validation": parts.validation}
     told = {
         "kind": recipe.kind, "architecture": asdict(recipe.network.architecture), "start": start, "plan": planned,
-        "epsilon": getattr(recipe, "epsilon", None), **members,
+        "epsilon": getattr(recipe, "epsilon", None), "from": getattr(recipe, "start", None), **members,
     }  # fmt: skip
     return json.loads(json.dumps(told))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..graph import Graph, graph
 OF_A = (4, 3)  # features of a node and an edge that A alone tells
 NORM_EPSILON = 1e-5
 ACTIVATIONS = ("relu", "gelu")
+BLOCK = 2048  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,26 +131,38 @@ class Network:
         for k in range(a.steps):
             # The first layer of (e, x_j, x_i) by parts: what belongs to a node is multiplied once, not for every edge.
             by_edge, by_source, by_target = np.split(self.weights[f"steps.{k}.edge_mlp.0.weight"].T, 3)
-            inner = e @ by_edge + (x @ by_source)[known.columns] + (x @ by_target)[known.rows]
-            new = self.after_first(f"steps.{k}.edge_mlp", inner)
+            new = self.edge_mlp(k, e, (x @ by_source, known.columns), (x @ by_target, known.rows), by_edge)
             e = e + new if a.residual else new
             new = self.mlp(f"steps.{k}.node_mlp", np.concatenate([gather @ e, x], axis=1))
             x = x + new if a.residual else new
         read = np.concatenate([e, np.broadcast_to(e.mean(axis=0) if m else e.sum(axis=0), e.shape)], axis=1) if a.pooled else e
         return self.mlp("node_decoder", x)[:, 0], self.mlp("edge_decoder", read)[:, 0]
 
+    def edge_mlp(self, k: int, e: np.ndarray, source: tuple, target: tuple, by_edge: np.ndarray) -> np.ndarray:
+        """MLP(e_ij, x_j, x_i) from the products of the nodes with the first layer, and where an edge finds them."""
+        (x_j, j), (x_i, i) = source, target
+        return in_blocks(len(e), lambda at: self.after_first(f"steps.{k}.edge_mlp", e[at] @ by_edge + x_j[j[at]] + x_i[i[at]]))
+
     def mlp(self, block: str, x: np.ndarray) -> np.ndarray:
-        return self.after_first(block, x @ self.weights[f"{block}.0.weight"].T)
+        first = self.weights[f"{block}.0.weight"].T
+        return in_blocks(len(x), lambda at: self.after_first(block, x[at] @ first))
 
     def after_first(self, block: str, inner: np.ndarray) -> np.ndarray:
-        """An MLP from the products of its first layer on."""
-        hidden = activated(inner + self.weights[f"{block}.0.bias"], self.architecture.activation)
-        y = hidden @ self.weights[f"{block}.2.weight"].T + self.weights[f"{block}.2.bias"]
+        """An MLP from the products of its first layer on, which it overwrites."""
+        inner += self.weights[f"{block}.0.bias"]
+        y = activated(inner, self.architecture.activation) @ self.weights[f"{block}.2.weight"].T
+        y += self.weights[f"{block}.2.bias"]
         if f"{block}.3.weight" not in self.weights:
             return y
-        y = y - y.mean(axis=1, keepdims=True)
-        y /= np.sqrt((y**2).mean(axis=1, keepdims=True) + NORM_EPSILON)
-        return y * self.weights[f"{block}.3.weight"] + self.weights[f"{block}.3.bias"]
+        y -= y.mean(axis=1, keepdims=True)
+        y *= self.weights[f"{block}.3.weight"] / np.sqrt(np.square(y).mean(axis=1, keepdims=True) + NORM_EPSILON)
+        y += self.weights[f"{block}.3.bias"]
+        return y
+
+
+def in_blocks(rows: int, function: Callable[[slice], np.ndarray]) -> np.ndarray:
+    """function of all rows, a few at a time: what lies between two layers stays in the cache."""
+    return np.concatenate([function(slice(low, low + BLOCK)) for low in range(0, max(rows, 1), BLOCK)])
 
 
 def activated(x: np.ndarray, activation: str) -> np.ndarray:

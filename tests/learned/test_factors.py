@@ -40,12 +40,12 @@ class TestDiagonalSweeps(PreconditionerConformance):
     forms = STORED
 
     def create(self):
-        return DiagonalSweeps(weights=(1.2, 1.9))
+        return DiagonalSweeps(weights=(1.2, 1.9, 0.7))
 
     def dense(self, M, A):
         scaled, s = unit_diagonal(A)
         B, error = s**2 / np.abs(scaled).sum(axis=1), np.eye(len(A))
-        for weight in (1.2, 1.9, 1.9, 1.2):
+        for weight in (1.2, 1.9, 0.7):
             error = error - weight * B[:, None] * (A @ error)
         return (np.eye(len(A)) - error) @ np.linalg.inv(A)
 

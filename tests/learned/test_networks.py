@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 import petrov
-from petrov.learned import GraphFactor, NeumannFactor, SparseInverseNetwork, preconditioner, save
+from petrov.learned import GraphFactor, NeumannFactor, SparseInverseNetwork, factors, preconditioner, save
 from petrov.learned.graph import graph
 from petrov.learned.networks.architecture import Architecture, Network, untrained
 from petrov.learned.probe import defect
@@ -60,7 +60,10 @@ def test_positive_definite_whatever_the_weights(name, dtype):
 def test_training_starts_at_what_is_known():
     system = problem(10)
     r = np.random.default_rng(SEED).standard_normal((100, 2))
-    assert np.allclose(GraphFactor.untrained()(system.A) @ r, Jacobi()(system.A) @ r, rtol=1e-13)
+    A = system.A.toarray()
+    lower = np.tril(A) / np.sqrt(A.diagonal())
+    assert np.allclose(GraphFactor.untrained()(system.A) @ r, np.linalg.solve(lower @ lower.T, r), rtol=1e-11)
+    assert np.allclose(GraphFactor.untrained(start="jacobi")(system.A) @ r, Jacobi()(system.A) @ r, rtol=1e-13)
     assert np.allclose(SparseInverseNetwork.untrained()(system.A) @ r, NeumannFactor()(system.A) @ r, rtol=1e-12)
 
 
@@ -137,6 +140,7 @@ REFUSED = [
     (lambda: Architecture(width=0), ValueError, "width must be"),
     (lambda: Architecture(activation="tanh"), ValueError, "activation must be"),
     (lambda: Architecture(residual=1), ValueError, "True or False"),
+    (lambda: GraphFactor.untrained(start="ssor"), ValueError, "start must be"),
     (lambda: Architecture(hidden=3), TypeError, "unexpected keyword"),
     (lambda: SparseInverseNetwork(untrained(Architecture(), 1), epsilon=-1.0), ValueError, "epsilon must be positive"),
     (lambda: Network(Architecture(), {}), ValueError, "arrays are missing"),
@@ -198,6 +202,8 @@ def test_losses_against_dense_matrices():
     expected = np.where(known.rows > known.columns, mean, 0.0)
     sums = np.bincount(known.rows, np.abs(expected), n)
     assert sums.max() > 1 and np.allclose(lower, expected / np.maximum(sums, 1)[known.rows])
+    assert np.allclose(losses.triangular_product(at, lower)(X), np.linalg.solve(L @ L.T, x))
+    assert np.allclose(losses.bounded_lower(at, off, at.values), factors.bounded_rows(known, known.values + mean / 9))
     assert float(losses.data_weighted(at, lower, X, B)) == pytest.approx(np.mean(((L @ L.T @ x - b) ** 2).sum(0) / (b**2).sum(0)))
     assert float(losses.prediction(X, B)) == pytest.approx(np.mean(((x - b) ** 2).sum(0) / (b**2).sum(0)))
 
@@ -239,6 +245,7 @@ def test_gradients_against_differences():
         lambda d, off: losses.unrolled_cg(at, product(d, off), X, 3),
         lambda d, off: losses.kaporin(at, d, off, EPSILON),
         lambda d, off: losses.data_weighted(at, losses.bounded_lower(at, 3 * off), X, B) + losses.prediction(d[:, None] * X, B),
+        lambda d, off: losses.unrolled_cg(at, losses.triangular_product(at, losses.bounded_lower(at, 3 * off, at.values)), X, 3) + 0 * d.sum(),
     ]
     for function in functions:
         assert torch.autograd.gradcheck(function, (d, off), eps=1e-6, atol=1e-6)

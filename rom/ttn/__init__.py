@@ -15,6 +15,7 @@ from .projector_splitting import ProjectorSplitting
 from .result import Evolution, EvolutionError, EvolutionInterrupted
 from .right_hand_sides import Affine, Function, Linear
 from .runge_kutta import RK4, AdaptiveRK
+from .second_order_parallel_bug import SecondOrderParallelBUG
 from .state import TTN
 from .step_truncate import StepTruncate
 from .tree import Tree
@@ -43,6 +44,7 @@ __all__ = [
     "ParallelBUG",
     "ProjectorSplitting",
     "RankAdaptiveBUG",
+    "SecondOrderParallelBUG",
     "StepTruncate",
     "Tree",
     "draw",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .augmentation import grown_core, is_full, padded
+from .augmentation import grown_core, padded
 from .bug import DROPPED, augmented_step, threshold
+from .full_bases import growing_edges, is_full
 from .gauges import gauges
+from .images import Images
 from .invariants import holding
 from .local_solvers import eps_of
 from .method import (
@@ -17,10 +19,11 @@ from .method import (
     solver_for,
     truncate,
 )
-from .overlaps import overlap_up
-from .right_hand_sides import Stage, Views, as_rhs
+from .overlaps import overlap_core, overlap_up
+from .right_hand_sides import RightHandSide, Views, as_rhs
+from .start import checked_start, in_parts
 from .state import TTN
-from .tensors import along, namespace, norm
+from .tensors import namespace, norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,19 @@ class MidpointBUG:
 
     Parameters
     ----------
-    tolerance, relative, max_rank, min_rank, truncation, local, keep : as for `RankAdaptiveBUG`.
+    tolerance, relative, max_rank, min_rank, truncation, local, keep, spare : as for `RankAdaptiveBUG`.
         The ranks of the half step are limited as those of the step are.
+    start : int
+        The first step of a `span` is made in so many parts: errors of a step are largest at a state of low rank.
 
     Notes
     -----
-    The half step is one of rank-adaptive BUG, truncated. For every node from the leaves to the root the old basis, the basis
-    half a step on and the range of F(t + h/2, Y(t + h/2)) are joined, so that Y and h F(Y) lie in the space that the root's core
-    is solved in. Errors of order h^3 a step, independent of small singular values. Norm and, for Schroedinger equations,
-    energy are kept up to theta. The root's equation has cores of up to three times the ranks; no other is solved there.
+    The half step is one of rank-adaptive BUG in bases to which the range of h F(t, Y) is added, truncated. Then for every node
+    from the leaves to the root the old basis, the basis half a step on and the range of h F(t + h/2, Y(t + h/2)) are joined, so
+    that Y and h F(Y) lie in the space that the root's core is solved in. Errors of order h^3 a step, independent of small
+    singular values, also for states that F takes out of their tangent space, as most products of vectors: ranges are found with
+    random bases (`images.Images`; the same at every call), not in those of the state. Norm and, for Schroedinger equations,
+    energy are kept up to theta. The root's equation has cores of three to four times the ranks; no other is solved there.
 
     Matrices: Ceruti, Einkemmer, Kusch and Lubich, BIT 64 (2024) 30 (arXiv 2402.08607). Trees: the same, node by node.
 
@@ -60,20 +67,30 @@ class MidpointBUG:
     local: Any = None
     relative: bool = False
     keep: tuple[TTN, ...] = ()
+    spare: int = 1
+    start: int = 4
 
     order = 2
 
     def __post_init__(self) -> None:
         checked_adaptive(self)
+        checked_start(self.start)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
+        return in_parts(lambda state, t, h: self.part(state, rhs, t, h), self.start, state, t, h, span)
+
+    def part(self, state: TTN, rhs: RightHandSide, t: float, h: float) -> StepResult:
+        """One step."""
         state = holding(prepared(state, rhs), self.keep)
         size, theta = norm(state.cores[-1]), threshold(self, state)
-        wide, stats = augmented_step(Views.of(rhs.at(t, h / 2), gauges(state)), t, h / 2, self.local, theta)
+        stage, seen = rhs.at(t, h / 2), gauges(state, growing_edges(state.tree, state.cores))
+        images = Images.of(stage, seen, t + h / 4, h / 2)
+        wide, stats = augmented_step(Views.of(stage, seen), t, h / 2, self.local, theta, images)
         half, _ = truncate(self, wide, theta)
         stage = rhs.at(t, h)
-        bases, ups, core = joint_bases(state, half, stage, t + h / 2, h, theta)
+        images = Images.of(stage, gauges(half, growing_edges(half.tree, half.cores)), t + h / 2, h)
+        bases, ups, core = joint_bases(state, half, images, theta)
         below = [ups[child] for child in state.tree.children[state.tree.root]]
         flow = stage.core(state.tree.root, below, None, core)
         C, used = solver_for(self.local, flow, theta, size).solve(flow, core, t, h)
@@ -81,32 +98,25 @@ class MidpointBUG:
         return StepResult(state, discarded, stats=stats + used)
 
 
-def joint_bases(
-    state: TTN, half: TTN, stage: Stage, t: float, h: float, theta: float
-) -> tuple[TTN, list[Any], Any]:
-    """(state in bases that hold its own, those of half and of F(t, half); views of the subtrees; the root's core).
+def joint_bases(state: TTN, half: TTN, images: Images, theta: float) -> tuple[TTN, list[Any], Any]:
+    """(state in bases that hold its own, those of half and the images of half; views of the subtrees; the root's core).
 
     Directions carry their weights in half and in h F, and those shorter than a hundredth of theta are left out.
     """
-    tree, views = state.tree, Views.of(stage, gauges(half))
-    cores, weighted = [*state.cores], views.gauges.weighted
+    tree, stage, cores = state.tree, images.stage, [*state.cores]
     ups: list[Any] = []
-    mixed: list[Any] = []  # <joint bases, F, bases of half>
     overlap: list[Any] = []  # <joint basis, basis of half>
     for node in tree.edges:
         children = tree.children[node]
         below = [cores[child].shape[-1] for child in children]
         core = padded(cores[node], (*below, *cores[node].shape[len(children) :]))
         if not is_full(core.shape):
-            there = weighted[node]
-            for axis, child in enumerate(children):
-                there = along(overlap[child], there, axis)
-            change = stage.core(node, [mixed[child] for child in children], views.down[node], weighted[node])(t, weighted[node])
-            candidates = namespace(core).concat([there, h * change], axis=core.ndim - 1)
+            there = overlap_core([overlap[child] for child in children], None, images.seen.weighted[node])
+            candidates = namespace(core).concat([there, images.at(node)], axis=core.ndim - 1)
             core = grown_core(core, below, candidates, DROPPED * theta, eps_of(core))
         cores[node] = core
+        images.grow(node, core)
         ups.append(stage.up(node, [ups[child] for child in children], core, core))
-        mixed.append(stage.up(node, [mixed[child] for child in children], core, half.cores[node]))
         overlap.append(overlap_up([overlap[child] for child in children], core, half.cores[node]))
     root = cores[-1]
     below = [cores[child].shape[-1] for child in tree.children[tree.root]]

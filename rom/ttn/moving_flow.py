@@ -11,7 +11,7 @@ from .local_solvers import LinearFlow
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MovingFlow:
-    """Y' = F(t, Y), linear at every time: `at(t)` is the equation of constant coefficients there, `middle` that halfway in a step.
+    """Y' = F(t, Y), linear at every time: `at(t)` is the equation of constant coefficients there, `middle` that halfway through.
 
     Called, it is F(t, Y): Runge-Kutta methods keep their order. Solvers of constant linear equations find `apply`, `factor` and
     `source` of the middle: the exponential midpoint rule, of order 2.

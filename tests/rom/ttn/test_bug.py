@@ -10,10 +10,11 @@ from petrov.rom.ttn.bug import BUG, RankAdaptiveBUG
 from petrov.rom.ttn.midpoint_bug import MidpointBUG
 from petrov.rom.ttn.parallel_bug import ParallelBUG, joined, parallel_step
 from petrov.rom.ttn.right_hand_sides import Affine, Function, as_rhs
+from petrov.rom.ttn.second_order_parallel_bug import SecondOrderParallelBUG
 from petrov.rom.ttn.state import unitary_error
 from petrov.rom.ttn.tensors import along
 
-from .integration import all_up, difference, evolved, ising, ising_exact, magnetisation, many, smooth
+from .integration import all_up, difference, evolved, full, ising, ising_exact, kron_sparse, magnetisation, many, smooth
 from .operators import OPERATORS
 from .trees import TREES, state
 
@@ -23,17 +24,10 @@ METHODS = {
     "published truncation": RankAdaptiveBUG(1e-14, truncation="published"),
     "parallel": ParallelBUG(theta=1e-14),
     "midpoint": MidpointBUG(1e-14),
+    "second-order parallel": SecondOrderParallelBUG(1e-14),
 }
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 each_tree = pytest.mark.parametrize("tree", TREES.values(), ids=TREES.keys())
-
-
-def full(tree, dtype="float64"):
-    """A state whose bases span the spaces of their subtrees, whatever the rest of the tree can fill."""
-    rng, ranks = np.random.default_rng(5), [int(np.prod([tree.sizes[leaf] for leaf in below])) for below in tree.below]
-    cores = [rng.standard_normal(tree.core_shape(node, ranks)) for node in tree.nodes]
-    Y = TTN(tree, tuple(core.astype(dtype) for core in cores)).orthonormal()
-    return Y.scaled(1 / Y.norm())
 
 
 @each_method
@@ -48,7 +42,12 @@ def test_exact_where_bases_are_full(method, tree):
 
 @pytest.mark.parametrize(
     "method, least, most, last",  # the slopes, and the error of the shortest step: the constant matters too
-    [(ParallelBUG(theta=1e-14), 1.97, 2.03, 2.5e-4), (RankAdaptiveBUG(1e-14), 1.9, 3.1, 1e-7), (MidpointBUG(1e-14), 2.8, 3.1, 4e-8)],
+    [
+        (ParallelBUG(theta=1e-14), 1.97, 2.03, 2.5e-4),
+        (RankAdaptiveBUG(1e-14), 1.9, 4.1, 1e-7),
+        (MidpointBUG(1e-14), 2.75, 3.1, 5e-8),
+        (SecondOrderParallelBUG(1e-14), 2.95, 3.05, 1.5e-7),
+    ],
 )
 def test_slopes_of_one_step(method, least, most, last):
     A, M, Y = smooth()
@@ -57,17 +56,34 @@ def test_slopes_of_one_step(method, least, most, last):
     errors = [difference(r.state, expm_multiply(-1j * h * M, Y.to_dense().reshape(-1))) for r, h in zip(results, steps, strict=True)]
     slopes = np.log2(np.divide(errors[:-1], errors[1:]))
     assert least < slopes.min() and slopes.max() < most and errors[-1] < last, (errors, slopes)
-    assert max(Y.ranks) < 12 and results[0].state.ranks[2] < 20  # no bond is saturated: leaves have 12, inner edges 144
+    assert max(Y.ranks) < 12 and results[0].state.ranks[2] < 40  # no bond is saturated: leaves have 12, inner edges 144
 
 
-@pytest.mark.parametrize("method", [METHODS["rank-adaptive"], METHODS["midpoint"]])
-def test_one_step_converges_from_any_state(method):
-    """Rank 2 for a state that leaves its tangent space at once: first order, nothing better to expect."""
-    tree = Tree.balanced([4] * 4)
-    A, dense = OPERATORS["from_terms"](tree)
-    Y, A, dense = TTN.random(tree, 2), A * (1 / np.abs(dense).max()), dense / np.abs(dense).max()
-    errors = [difference(method.step(Y, A, 0.0, h).state, evolved(dense, Y, h)) for h in (0.1, 0.05)]
-    assert 1.7 < errors[0] / errors[1] < 4.5
+@pytest.mark.parametrize("name, least, most", [("rank-adaptive", 1.7, 4.5), ("midpoint", 7.0, 9.0), ("second-order parallel", 3.5, 9.0)])
+def test_one_step_converges_from_any_state(name, least, most):
+    """A product under pairs of random matrices leaves its tangent space at once: order 3 a step with all of F(Y) in the bases."""
+    rng, tree = np.random.default_rng(8), Tree.balanced([8] * 4)
+    X = [Q + Q.T for Q in rng.standard_normal((4, 8, 8)) / 8]
+    terms = [(1.0, {i: X[i], j: X[j]}) for i in range(4) for j in range(i + 1, 4)]
+    A, M, Y = KronSum(tree, terms), kron_sparse(tree.sizes, terms), TTN.random(tree, 1)
+    errors = [difference(METHODS[name].step(Y, A, 0.0, h).state, expm_multiply(h * M, Y.to_dense().reshape(-1))) for h in (0.1, 0.05)]
+    assert least < errors[0] / errors[1] < most, errors
+
+
+@pytest.mark.parametrize("kind", [Tree.balanced, Tree.chain])
+@pytest.mark.parametrize("make, largest", [(MidpointBUG, 1e-5), (SecondOrderParallelBUG, 2e-4)])
+def test_second_order_from_a_product(make, largest, kind):
+    """Fokker-Planck: terms D (x) x change two leaves of a product at once, and nothing of that is seen in its own bases."""
+    d, n = 4, 8
+    x = np.linspace(-4.0, 4.0, n)
+    D1 = (np.diag(np.ones(n - 1), 1) - np.diag(np.ones(n - 1), -1)) * (n - 1) / 16
+    D2 = (np.diag(np.ones(n - 1), 1) + np.diag(np.ones(n - 1), -1) - 2 * np.eye(n)) * ((n - 1) / 8) ** 2
+    terms = [(1.0, {i: D2 + 1.5 * D1 @ np.diag(x)}) for i in range(d)] + [(-0.5, {i: D1, i + 1: x}) for i in range(d - 1)]
+    Y = TTN.product(kind([n] * d), [np.exp(-((x - 1) ** 2) / 2)] * d)
+    exact = expm_multiply(0.4 * kron_sparse([n] * d, terms), Y.to_dense().reshape(-1))
+    A, size = KronSum(Y.tree, terms), np.linalg.norm(exact)
+    errors = [difference(many(make(1e-12, start=1), Y, A, 0.4 / k, k, (0.0, 0.4))[0], exact) / size for k in (4, 8, 16)]
+    assert min(errors[0] / errors[1], errors[1] / errors[2]) > 3.3 and errors[-1] < largest, errors
 
 
 @each_method
@@ -138,9 +154,9 @@ def test_sources_and_functions(method):
     assert difference(method.step(Y, F, 0.0, 0.5).state, exact) < 1e-9
 
 
-@pytest.mark.parametrize("method", [RankAdaptiveBUG(1e-13), MidpointBUG(1e-13)])
+@pytest.mark.parametrize("method", [RankAdaptiveBUG(1e-13), MidpointBUG(1e-13), SecondOrderParallelBUG(1e-13)])
 def test_coefficients_of_time(method):
-    """Y' = cos(t) A Y: the exponential midpoint rule, of order 2."""
+    """Y' = cos(t) A Y by Krylov spaces: the exponential midpoint rule, of order 2."""
     A, M, Y = smooth(6)
     moving = as_rhs(KronSum(A.tree, [(np.cos, ops) if c == 1.0 else (lambda t, c=c: c * np.cos(t), ops) for c, ops in A.terms]))
     exact = expm_multiply(np.sin(0.4) * M, Y.to_dense().reshape(-1))
@@ -148,27 +164,42 @@ def test_coefficients_of_time(method):
     assert fine < 1e-3 and coarse / fine > 3.5
 
 
+@pytest.mark.parametrize("make", [MidpointBUG, SecondOrderParallelBUG])
+def test_the_first_step_of_a_span_is_made_in_parts(make):
+    tree, rhs = ising(6)
+    Y = all_up(tree)
+    whole, parts = make(1e-10).step(Y, rhs, 1.0, 0.1, span=(1.0, 2.0)), many(make(1e-10), Y, rhs, 0.025, 4)[1]
+    assert all(np.array_equal(x, y) for x, y in zip(whole.state.cores, parts[-1].state.cores, strict=True))
+    np.testing.assert_allclose(whole.discarded, np.linalg.norm([result.discarded for result in parts], axis=0))
+    assert whole.stats.applications == sum(result.stats.applications for result in parts)
+    later = make(1e-10).step(Y, rhs, 1.1, 0.1, span=(1.0, 2.0))
+    assert later.stats.applications == make(1e-10).step(Y, rhs, 1.1, 0.1).stats.applications < whole.stats.applications
+
+
 def test_ranks_grow_from_a_product_and_stay_in_their_limits():
     tree, rhs = ising(8)
     Y = all_up(tree)
     free = many(RankAdaptiveBUG(1e-8), Y, rhs, 0.01, 10)[0]
     assert max(free.ranks) > 4
-    for limited in (RankAdaptiveBUG(1e-8, max_rank=4), ParallelBUG(theta=1e-8, max_rank=4), MidpointBUG(1e-8, max_rank=4)):
+    for make in (RankAdaptiveBUG, MidpointBUG, SecondOrderParallelBUG, lambda theta, **rest: ParallelBUG(theta=theta, **rest)):
+        limited = make(1e-8, max_rank=4)
         after, results = many(limited, Y, rhs, 0.01, 10)
         assert max(after.ranks) == 4 and max(results[-1].discarded) > 1e-8 and abs(after.norm() - 1) < 1e-2
     assert min(many(RankAdaptiveBUG(1e-2, min_rank=2), all_up(tree, 2), rhs, 1e-4, 2)[0].ranks) == 2
     assert many(BUG(), all_up(tree, 2), rhs, 0.01, 2)[0].ranks == all_up(tree, 2).ranks
 
 
-@pytest.mark.parametrize("method", [RankAdaptiveBUG(1e-10), ParallelBUG(theta=1e-10), MidpointBUG(1e-10)])
-def test_terms_that_change_several_bases_at_once_need_room(method):
-    """x (x) x on |00>: nothing happens in rank 1, as the notes say, and all of it in rank 2."""
+@pytest.mark.parametrize(
+    "method, sees", [(RankAdaptiveBUG(1e-10), True), (ParallelBUG(theta=1e-10), False), (MidpointBUG(1e-10), True), (SecondOrderParallelBUG(1e-10), True)]
+)
+def test_terms_that_change_several_bases_at_once(method, sees):
+    """x (x) x on |00>: all of it in rank 2; from rank 1 nothing happens where the notes say so."""
     tree = Tree.balanced([2, 2])
     x = np.array([[0.0, 1.0], [1.0, 0.0]])
     A = KronSum(tree, [(-1j, {0: x, 1: x})])
     exact = np.array([np.cos(0.5), 0, 0, -1j * np.sin(0.5)])
     assert difference(method.step(all_up(tree, 2), A, 0.0, 0.5).state, exact) < 1e-9
-    assert difference(method.step(all_up(tree), A, 0.0, 0.5).state, np.eye(4)[0]) < 1e-9
+    assert difference(method.step(all_up(tree), A, 0.0, 0.5).state, exact if sees else np.eye(4)[0]) < 1e-9
 
 
 def test_norm_and_energy_are_kept():
@@ -186,7 +217,7 @@ def test_parallel_step_of_a_matrix():
     tree = Tree.balanced([n, n])
     rhs = as_rhs(KronSum(tree, [(1.0, {0: A}), (0.5, {0: B, 1: A}), (1.0, {1: B})]))
     Y = TTN.random(tree, r)
-    wide, _, estimate = parallel_step(Y, rhs.at(0.0, h), 0.0, h, None, 1e-14, None)
+    wide, _, estimate = parallel_step(Y, rhs.at(0.0, h), 0.0, h, None, 1e-14, tasks.serial(tree))
     U, V, S = Y.cores[0], Y.cores[1], Y.cores[2][..., 0]
 
     def F(X):
@@ -218,12 +249,12 @@ def test_blocks_of_a_core_with_three_children():
 
 def test_a_rejected_step_is_the_step_in_the_larger_bases():
     tree, rhs = ising(6)
-    Y, _ = many(RankAdaptiveBUG(1e-10), all_up(tree), rhs, 0.02, 3)
+    Y, _ = many(RankAdaptiveBUG(1e-10, max_rank=2), all_up(tree), rhs, 0.02, 3)
     strict = ParallelBUG(theta=1e-6, reject=1e-30).step(Y, rhs, 0.0, 0.05)
     assert strict.rejections >= 1
     bases, rejections = Y, 0
     while rejections < strict.rejections:
-        wide, _, _ = parallel_step(bases, rhs.at(0.0, 0.05), 0.0, 0.05, None, 1e-6, None)
+        wide, _, _ = parallel_step(bases, rhs.at(0.0, 0.05), 0.0, 0.05, None, 1e-6, tasks.serial(tree))
         rejections += 1
         padded = np.zeros_like(wide.cores[-1])
         padded[tuple(slice(n) for n in bases.cores[-1].shape)] = bases.cores[-1]
@@ -246,27 +277,27 @@ def test_every_edge_can_reject(doubled):
     assert not ParallelBUG().hit(before, TTN.random(tree, 3))
 
 
+@pytest.mark.parametrize("make", [lambda threads: ParallelBUG(theta=1e-3, threads=threads), lambda threads: SecondOrderParallelBUG(1e-3, threads=threads)])
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
-def test_threads_change_no_bit(dtype, monkeypatch):
+def test_threads_change_no_bit(make, dtype, monkeypatch):
     monkeypatch.setattr(tasks, "WORK", 0.0)
     tree = Tree.balanced([5] * 6)
     A = KronSum(tree, [(0.3, {k: np.diag(np.ones(4), 1), k + 1: np.diag(np.ones(4), -1)}) for k in range(5)])
     Y = TTN.random(tree, 4, dtype=dtype)
-    alone = many(ParallelBUG(theta=1e-3, threads=1), Y, A, 0.05, 3)[0]
+    alone = many(make(1), Y, A, 0.05, 3)[0]
     for threads in (2, 5):
-        shared = many(ParallelBUG(theta=1e-3, threads=threads), Y, A, 0.05, 3)[0]
+        shared = many(make(threads), Y, A, 0.05, 3)[0]
         assert all(np.array_equal(x, y) for x, y in zip(alone.cores, shared.cores, strict=True))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 40])
 def test_branches_are_disjoint_subtrees(count):
     for tree in TREES.values():
-        branches = tasks.subtrees(tree, [1.0] * len(tree.parent), count)
+        branches, top = tasks.divided(tree, [1.0] * len(tree.parent), count)
         visited = [node for branch in branches for node in branch]
-        assert len(set(visited)) == len(visited)
+        assert sorted([*visited, *top]) == [*tree.nodes]
         assert all(set(tree.children[node]) <= set(branch) for branch in branches for node in branch)
-        assert len(branches) >= min(count, 2) or max(len(children) for children in tree.children) < 2 or tree.root == 0
-    assert [len(branch) for branch in tasks.subtrees(Tree.balanced([2] * 8), [1.0] * 15, 2)] == [7, 7]
+    assert [len(branch) for branch in tasks.divided(Tree.balanced([2] * 8), [1.0] * 15, 2)[0]] == [7, 7]
 
 
 def test_theta_falls_with_the_third_power_of_the_step():
@@ -298,6 +329,9 @@ def test_start_by_rank_adaptive_steps():
         (lambda: ParallelBUG(reject=0.0), "reject"),
         (lambda: ParallelBUG(start=2.0), "part of the span"),
         (lambda: ParallelBUG(threads=0), "threads"),
+        (lambda: SecondOrderParallelBUG(threads=0), "threads"),
+        (lambda: SecondOrderParallelBUG(start=0), "parts of the first step"),
+        (lambda: MidpointBUG(start=0), "parts of the first step"),
         (lambda: ParallelBUG(theta=np.nan), "tolerance"),
         (lambda: BUG(tolerance=-1), "tolerance"),
     ],

@@ -9,6 +9,7 @@ from petrov.rom.ttn.invariants import holding, truncated_holding
 from petrov.rom.ttn.krylov import Krylov
 from petrov.rom.ttn.midpoint_bug import MidpointBUG
 from petrov.rom.ttn.parallel_bug import ParallelBUG
+from petrov.rom.ttn.second_order_parallel_bug import SecondOrderParallelBUG
 from petrov.rom.ttn.state import unitary_error
 
 from .integration import difference, many
@@ -32,7 +33,7 @@ def mass(tree):
 
 
 @pytest.mark.parametrize("name", ["balanced", "chain", "tucker"])
-@pytest.mark.parametrize("make", [RankAdaptiveBUG, MidpointBUG, lambda theta, **rest: ParallelBUG(theta=theta, **rest)])
+@pytest.mark.parametrize("make", [RankAdaptiveBUG, MidpointBUG, SecondOrderParallelBUG, lambda theta, **rest: ParallelBUG(theta=theta, **rest)])
 def test_mass_is_kept_whatever_the_truncation(make, name):
     tree = TREES[name].resized(dict.fromkeys(range(5), 5))
     A, w, Y = diffusion(tree), mass(tree), TTN.random(tree, 3)

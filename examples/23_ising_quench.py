@@ -41,7 +41,17 @@ def main(d: int = 16, path: str | None = None) -> SimpleNamespace:
         print(f"{name:38} {result.ranks.max():4} {result.seconds:8.1f} {errors[-1]:16.1e} {drifts[-1]:17.1e}")
     print(f"numbers in the last state: {sum(core.size for core in result.state.cores)} of {2**d}")
     if path is not None:
-        result.plot(path)
+        from matplotlib.figure import Figure
+
+        left, right = (figure := Figure(figsize=(9, 3.6), layout="constrained")).subplots(1, 2)
+        left.plot(*zip(*EXACT.items(), strict=True), "ko", label="all 65 536 numbers")
+        for name, result in runs.items():
+            left.plot(result.times, result.observed["magnetisation"], label=name)
+            right.step(result.times, result.ranks.max(axis=1), where="post")
+        left.set(xlabel="t", ylabel="mean of sz")
+        right.set(xlabel="t", ylabel="largest rank")
+        left.legend(frameon=False, fontsize=8)
+        figure.savefig(path, dpi=150)
     return SimpleNamespace(errors=np.array(errors), drifts=np.array(drifts))
 
 

@@ -11,15 +11,16 @@ from .state import TTN
 from .tree import Tree
 
 LARGEST = 100.0  # inches of a side: pictures of more pixels are not written
+MOST_COLUMNS = 4
 
 
-def figure(width: float, height: float) -> Any:
+def figure(width: float, height: float, layout: str | None = None) -> Any:
     """A Figure of matplotlib, without a window."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('drawing needs matplotlib: pip install "petrov[bench]"') from error
-    return Figure(figsize=(width, height))
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def written(made: Any, path: str | None) -> Any:
@@ -76,18 +77,25 @@ def draw(thing: TTN | Tree, path: str | None = None, *, ranks: Sequence[int] | N
 
 
 def plot_evolution(result: Any, path: str | None = None) -> Any:
-    """A matplotlib Figure: numbers observed, and ranks, against time. Observed arrays, and complex numbers, are left out."""
+    """A matplotlib Figure: numbers observed, and ranks, against time, each in a place of its own, as their scales differ.
+
+    Observed arrays, and complex numbers, are left out.
+    """
     numbers = {name: values for name, values in result.observed.items() if values.ndim == 1 and values.dtype.kind != "c"}
-    columns = 2 if numbers else 1
-    made = figure(4.6 * columns, 3.6)
-    axes = made.subplots(1, columns, squeeze=False)[0]
-    if numbers:
-        for name, values in numbers.items():
-            axes[0].plot(result.times, values, label=name)
-        axes[0].legend(frameon=False)
+    count = len(numbers) + 1
+    rows = -(-count // MOST_COLUMNS)
+    made = figure(4.2 * min(count, MOST_COLUMNS), 3.4 * rows, "constrained")
+    axes = made.subplots(rows, -(-count // rows), squeeze=False).reshape(-1)
+    for axis in axes[count:]:
+        axis.remove()
+    axes = axes[:count]
+    for axis, (name, values) in zip(axes, numbers.items(), strict=False):
+        axis.plot(result.times, values, label=name)
+        axis.set_ylabel(name)
     if result.ranks.shape[1]:
         axes[-1].step(result.times, result.ranks.max(axis=1), where="post", label="largest rank")
         axes[-1].step(result.times, result.ranks.mean(axis=1), where="post", label="mean rank")
+        axes[-1].set_ylabel("rank")
         axes[-1].legend(frameon=False)
     for axis in axes:
         axis.set_xlabel("t")

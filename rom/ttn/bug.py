@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .augmentation import grown_core, is_full, padded
+from .augmentation import grown_core, padded
+from .full_bases import growing_edges, is_full
 from .gauges import gauges
+from .images import Images
 from .invariants import holding
 from .local_solvers import Stats, eps_of
 from .method import (
@@ -20,9 +22,10 @@ from .method import (
 )
 from .right_hand_sides import RightHandSide, Views, as_rhs
 from .state import TTN
-from .tensors import adjoint, along, matrix, namespace, norm
+from .tensors import adjoint, along, matrix, namespace, norm, qr
 
-DROPPED = 1e-2  # of the tolerance of the truncation: new directions shorter than that are not added
+START = 1 / 32  # of the span, where bases have yet to find all that F does
+DROPPED = 1e-3  # of the tolerance of the truncation: new directions shorter than that are not added
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def projected_core(state: TTN, turns: list[Any], node: int) -> Any:
 def updated(C: Any, old: Any) -> tuple[Any, Any]:
     """(orthonormal core with the range of C, <new basis, old basis>)."""
     xp = namespace(C)
-    Q = xp.linalg.qr(matrix(C))[0]
+    Q = qr(matrix(C))[0]
     return xp.reshape(Q, (*C.shape[:-1], -1)), adjoint(Q) @ matrix(old)
 
 
@@ -116,8 +119,13 @@ class RankAdaptiveBUG:
         At least 1e-14 of the norm.
     max_rank, min_rank : int
         Limits of all ranks after a step; below min_rank, ranks are not lowered.
+    spare : int
+        Directions kept at every edge beyond those that theta asks for, if they are more than rounding. What a step adds to a
+        direction is of order h, and below theta it would be cut off anew in every step, for good: one that is spared grows until
+        theta keeps it. With 0, theta times the number of steps has to be small.
     truncation : "weighted" or "published"
-        Weighted child cores (smaller ranks at the same error), or orthonormal ones as in the paper.
+        Weighted child cores (smaller ranks at the same error), or orthonormal ones as in the paper; a relative theta is then of
+        the norm of what is decomposed.
     local : as for `BUG`; None: at a tenth of theta.
     keep : tuple of TTN
         States w whose bases are in those of every result: <w, Y> changes by <w, F(Y)> alone, and where that is 0, as for mass and
@@ -130,9 +138,9 @@ class RankAdaptiveBUG:
     that fill their space are not computed again. A step works in cores of twice the ranks: of three edges, up to 8 times the size
     of the state.
 
-    Bases grow by what F does to one of them while the others are kept. What only changes several at once is not seen: x (x) x
-    leaves a product of vectors that x turns by 90 degrees as it is. Give such a state room, `TTN.product(..., rank=2)`; more
-    room (4) also makes the first steps from a product more accurate. `ProjectorSplitting` with two sites sees such terms.
+    Bases grow by what F does to one of them while the others are kept. What only changes several at once is not seen so: x (x) x
+    would leave a product of vectors that x turns by 90 degrees as it is. Steps in the first 1/32 of `span`, the first one in any
+    case, and steps without a span therefore add the range of F(t, Y), found with random bases (`images.Images`).
 
     Ceruti, Lubich and Sulz, SIAM J. Numer. Anal. 61 (2023) 194 (arXiv 2201.10291), algorithms 4 to 7.
 
@@ -156,6 +164,7 @@ class RankAdaptiveBUG:
     local: Any = None
     relative: bool = False
     keep: tuple[TTN, ...] = ()
+    spare: int = 1
 
     order = 1
 
@@ -165,7 +174,7 @@ class RankAdaptiveBUG:
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
         state = holding(prepared(state, rhs), self.keep)
-        return adaptive_step(self, state, rhs, t, h, threshold(self, state))
+        return adaptive_step(self, state, rhs, t, h, threshold(self, state), span)
 
 
 def threshold(method: Any, state: TTN) -> float:
@@ -174,15 +183,29 @@ def threshold(method: Any, state: TTN) -> float:
     return max(method.tolerance * (size if method.relative else 1.0), FLOOR * size)
 
 
-def adaptive_step(method: Any, state: TTN, rhs: RightHandSide, t: float, h: float, theta: float) -> StepResult:
-    """Bases doubled, cores computed in them, truncated as `method` says."""
-    wide, stats = augmented_step(Views.of(rhs.at(t, h), gauges(state)), t, h, method.local, theta)
+def starts(t: float, h: float, span: tuple[float, float] | None, part: float = START) -> bool:
+    """Whether the step lies within the first part of the span; without a span every step does."""
+    return span is None or abs(t + h - span[0]) <= part * abs(span[1] - span[0]) * (1 + 1e-9) or t == span[0]
+
+
+def adaptive_step(
+    method: Any, state: TTN, rhs: RightHandSide, t: float, h: float, theta: float, span: tuple[float, float] | None
+) -> StepResult:
+    """Bases doubled, with the range of F(t, Y) added at the start, cores computed in them, truncated as `method` says."""
+    stage, seen = rhs.at(t, h), gauges(state, growing_edges(state.tree, state.cores))
+    images = Images.of(stage, seen, t, h) if starts(t, h, span) else None
+    wide, stats = augmented_step(Views.of(stage, seen), t, h, method.local, theta, images)
     state, discarded = truncate(method, wide, theta)
     return StepResult(state, discarded, stats=stats)
 
 
-def augmented_step(views: Views, t: float, h: float, local: Any, theta: float) -> tuple[TTN, Stats]:
-    """The state at t + h in bases that hold the old ones (their first columns) and what the step adds; orthonormal."""
+def augmented_step(
+    views: Views, t: float, h: float, local: Any, theta: float, images: Images | None = None
+) -> tuple[TTN, Stats]:
+    """The state at t + h in bases that hold the old ones (their first columns) and what the step adds; orthonormal.
+
+    With images of the state in the old bases, those are added too.
+    """
     stage, seen = views.stage, views.gauges
     tree, cores, ups = seen.bases.tree, [*seen.bases.cores], [*views.up, None]
     size, stats = norm(cores[-1]), Stats()
@@ -190,6 +213,8 @@ def augmented_step(views: Views, t: float, h: float, local: Any, theta: float) -
         children = tree.children[node]
         below = [cores[child].shape[-1] for child in children]
         if node < tree.root and is_full((*below, *cores[node].shape[len(children) :])):
+            if images is not None:
+                images.grow(node, cores[node])
             continue
         start = padded(seen.weighted[node], (*below, *seen.weighted[node].shape[len(children) :]))
         flow = stage.core(node, [ups[child] for child in children], views.down[node], start)
@@ -198,7 +223,11 @@ def augmented_step(views: Views, t: float, h: float, local: Any, theta: float) -
         if node == tree.root:
             cores[node] = C
             break
+        if images is not None:
+            C = namespace(C).concat([C, images.at(node)], axis=C.ndim - 1)
         core = grown_core(cores[node], below, C, DROPPED * theta, eps_of(C))
+        if images is not None:
+            images.grow(node, core)
         if core.shape != cores[node].shape:
             cores[node] = core
             ups[node] = stage.up(node, [ups[child] for child in children], core, core)

@@ -41,7 +41,15 @@ def holding(state: TTN, keep: Sequence[TTN]) -> TTN:
 
 
 def truncated_holding(
-    state: TTN, keep: Sequence[TTN], tol: float, min_rank: int, max_rank: int | None, weighted: bool
+    state: TTN,
+    keep: Sequence[TTN],
+    tol: float,
+    min_rank: int,
+    max_rank: int | None,
+    weighted: bool,
+    *,
+    spare: int = 0,
+    relative: bool = False,
 ) -> tuple[TTN, tuple[float, ...]]:
     """`truncation.truncated` of an orthonormal state whose bases hold those of `keep`: they are left in, and so is every <w, Y>.
 
@@ -49,15 +57,16 @@ def truncated_holding(
     """
     tree, cores, discarded = state.tree, [*state.cores], [0.0] * len(state.tree.edges)
     wanted = [overlaps(tree, state.cores, like(w, state).orthonormal().cores) for w in keep]
-    weights = {tree.root: cores[tree.root]}
+    weights, size = {tree.root: cores[tree.root]}, norm(cores[-1])
     for node in reversed(tree.nodes):
         own = weights.pop(node)
         for axis, child in enumerate(tree.children[node]):
             xp, M = namespace(own), unfolding(own, axis).T
             Q = leading(xp.concat([found[child] for found in wanted], axis=1), 100 * eps_of(M))[0]
             rest = M - Q @ (adjoint(Q) @ M)
+            limit = tol if weighted or not relative or size == 0 else tol * norm(M) / size
             most = None if max_rank is None else max(max_rank - Q.shape[1], 1)
-            P, _, discarded[child] = leading(rest, tol, max(min_rank - Q.shape[1], 1), most)
+            P, _, discarded[child] = leading(rest, limit, max(min_rank - Q.shape[1], 1), most, spare)
             P = xp.linalg.qr(xp.concat([Q, P - Q @ (adjoint(Q) @ P)], axis=1))[0]
             cores[node] = along(adjoint(P), cores[node], axis)
             cores[child] = along(P.T, cores[child], cores[child].ndim - 1)

@@ -12,8 +12,9 @@ from .invariants import checked_keep, truncated_holding
 from .krylov import Krylov
 from .local_solvers import Stats
 from .runge_kutta import AdaptiveRK
+from .singular_values import cut
 from .state import TTN, unitary_error
-from .truncation import truncated
+from .tasks import Workers
 
 FLOOR = 1e-14  # of the norm: no tolerance of a truncation lies below
 
@@ -87,12 +88,14 @@ def checked_truncation(truncation: str) -> None:
         raise ValueError(f'truncation must be "weighted" or "published"; got {truncation!r}')
 
 
-def truncate(method: Any, state: TTN, theta: float) -> tuple[TTN, tuple[float, ...]]:
-    """`truncated` for an orthonormal state by the rules of a method: min_rank, max_rank, truncation, keep."""
+def truncate(method: Any, state: TTN, theta: float, workers: Workers | None = None) -> tuple[TTN, tuple[float, ...]]:
+    """`truncation.truncated` for an orthonormal state by the rules of a method: min_rank, max_rank, spare, truncation, relative, keep."""
     weighted = method.truncation == "weighted"
+    rules = {"spare": method.spare, "relative": method.relative}
     if method.keep:
-        return truncated_holding(state, method.keep, theta, method.min_rank, method.max_rank, weighted)
-    return truncated(state, theta, min_rank=method.min_rank, max_rank=method.max_rank, weighted=weighted, orthonormal=True)
+        return truncated_holding(state, method.keep, theta, method.min_rank, method.max_rank, weighted, **rules)
+    cores, discarded = cut(state.tree, state.cores, theta, method.min_rank, method.max_rank, weighted, workers, **rules)
+    return TTN(state.tree, cores), discarded
 
 
 def checked_tolerance(tolerance: float) -> None:
@@ -104,5 +107,7 @@ def checked_adaptive(method: Any) -> None:
     """Refuse parameters that no integrator with adaptive ranks can mean."""
     checked_tolerance(method.tolerance)
     checked_ranks(method.min_rank, method.max_rank)
+    if not (isinstance(method.spare, int) and method.spare >= 0):
+        raise ValueError(f"spare must be a number of directions >= 0; got {method.spare}")
     checked_truncation(method.truncation)
     checked_keep(method.keep)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from .augmentation import grown_core, is_full, padded
+from .augmentation import grown_core, padded
 from .bug import DROPPED, adaptive_step
+from .full_bases import growing_edges, is_full
 from .gauges import gauges
 from .invariants import holding
 from .local_solvers import Stats, eps_of
@@ -39,8 +40,8 @@ class ParallelBUG:
     tolerance, theta : float
         The truncation leaves out at most theta at an edge. By default theta = tolerance * |h|^3: a theta that falls more slowly
         keeps the error on a plateau, as errors of truncation come back enlarged. A number for `theta` is taken as it is. Never
-        below 1e-14 of the norm.
-    max_rank, min_rank, truncation, local : as for `RankAdaptiveBUG`.
+        below 1e-14 of the norm. If `relative`, both times the norm of the state.
+    max_rank, min_rank, spare, truncation, local : as for `RankAdaptiveBUG`; nothing is spared by default, as theta is small.
     reject : float or None
         c: a step is repeated from its start, in the bases that it found, if the dropped terms are estimated above c theta, or a
         rank doubled in full and still may grow; 10 in the published experiments. None: never.
@@ -90,6 +91,8 @@ class ParallelBUG:
     start: float = 1 / 32
     threads: int | None = None
     keep: tuple[TTN, ...] = ()
+    relative: bool = False
+    spare: int = 0
 
     order = 1
 
@@ -105,20 +108,27 @@ class ParallelBUG:
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
-        state = holding(prepared(state, rhs), self.keep)
-        theta = self.tolerance * abs(h) ** (self.order + 2) if self.theta is None else self.theta
-        theta = max(theta, FLOOR * norm(state.cores[-1]))
-        if span is not None and abs(t + h - span[0]) <= self.start * abs(span[1] - span[0]) * (1 + 1e-9):
-            return adaptive_step(self, state, rhs, t, h, theta)
-        return self.repeated(state, rhs, t, h, theta)
+        with workers(state.tree, [core.shape for core in state.cores], self.threads) as team:
+            return self.made(holding(prepared(state, rhs), self.keep), rhs, t, h, span, team)
 
-    def repeated(self, state: TTN, rhs: RightHandSide, t: float, h: float, theta: float) -> StepResult:
+    def made(
+        self, state: TTN, rhs: RightHandSide, t: float, h: float, span: tuple[float, float] | None, team: Workers
+    ) -> StepResult:
+        """The step from an orthonormal state."""
+        theta = self.tolerance * abs(h) ** (self.order + 2) if self.theta is None else self.theta
+        size = norm(state.cores[-1])
+        theta = max(theta * size if self.relative else theta, FLOOR * size)
+        if span is not None and abs(t + h - span[0]) <= self.start * abs(span[1] - span[0]) * (1 + 1e-9):
+            return adaptive_step(self, state, rhs, t, h, theta, span)
+        return self.repeated(state, rhs, t, h, theta, team)
+
+    def repeated(self, state: TTN, rhs: RightHandSide, t: float, h: float, theta: float, team: Workers) -> StepResult:
         """The step, in bases that grow until it is not rejected."""
         stats, rejections = Stats(), 0
         while True:
-            wide, used, estimate = parallel_step(state, rhs.at(t, h), t, h, self.local, theta, self.threads)
+            wide, used, estimate = parallel_step(state, rhs.at(t, h), t, h, self.local, theta, team)
             stats = stats + used
-            result, discarded = truncate(self, wide, theta)
+            result, discarded = truncate(self, wide, theta, team)
             refused = self.reject is not None and rejections < MOST_REJECTIONS and wide.ranks != state.ranks
             if not refused or not (estimate > self.reject * theta or self.hit(state, result)):  # type: ignore[operator]
                 return StepResult(result, discarded, rejections, stats, estimate)
@@ -133,32 +143,34 @@ class ParallelBUG:
 
 
 def parallel_step(
-    state: TTN, stage: Stage, t: float, h: float, local: Any, theta: float, threads: int | None
+    state: TTN, stage: Stage, t: float, h: float, local: Any, theta: float, team: Workers
 ) -> tuple[TTN, Stats, float]:
     """(state at t + h in bases [old, new], orthonormal; stats; estimate of what was dropped)."""
-    seen, tree = gauges(state), state.tree
-    with workers(tree, [core.shape for core in seen.weighted], threads) as team:
-        views = Views.of(stage, seen, team)
-        results, stats = local_results(views, t, h, local, theta, team)
-        cores, mixed = [*state.cores], [*views.up, None]  # mixed[t]: between [old, new] and old bases
-        dropped = [0.0] * len(cores)
+    tree = state.tree
+    seen = gauges(state, growing_edges(tree, state.cores), team)
+    views = Views.of(stage, seen, team)
+    results, stats = local_results(views, t, h, local, theta, team)
+    cores, mixed = [*state.cores], [*views.up, None]  # mixed[t]: between [old, new] and old bases
+    dropped = [0.0] * len(cores)
 
-        def augment(node: int) -> None:
-            children = tree.children[node]
-            below, weighted = [cores[child].shape[-1] for child in children], seen.weighted[node]
-            grown = padded(results[node], (*below, *weighted.shape[len(children) :]))
-            if grown.shape != weighted.shape:
-                flow = stage.core(node, [mixed[child] for child in children], views.down[node], weighted)
-                grown, dropped[node] = joined(grown, flow(t, weighted), h, weighted.shape[: len(children)])
-            if node == tree.root:
-                cores[node] = grown
-            elif not is_full((*below, *cores[node].shape[len(children) :])):
-                core = grown_core(cores[node], below, grown, DROPPED * theta, eps_of(grown))
-                if core.shape[-1] > cores[node].shape[-1]:
-                    mixed[node] = stage.up(node, [mixed[child] for child in children], core, cores[node])
-                cores[node] = core
+    def augment(node: int) -> None:
+        children = tree.children[node]
+        below, weighted = [cores[child].shape[-1] for child in children], seen.weighted[node]
+        if weighted is None:  # within a full subtree
+            return
+        grown = padded(results[node], (*below, *weighted.shape[len(children) :]))
+        if grown.shape != weighted.shape:
+            flow = stage.core(node, [mixed[child] for child in children], views.down[node], weighted)
+            grown, dropped[node] = joined(grown, flow(t, weighted), h, weighted.shape[: len(children)])
+        if node == tree.root:
+            cores[node] = grown
+        elif not is_full((*below, *cores[node].shape[len(children) :])):
+            core = grown_core(cores[node], below, grown, DROPPED * theta, eps_of(grown))
+            if core.shape[-1] > cores[node].shape[-1]:
+                mixed[node] = stage.up(node, [mixed[child] for child in children], core, cores[node])
+            cores[node] = core
 
-        team.up(augment)
+    team.up(augment)
     return TTN(tree, tuple(cores)), stats, math.hypot(*dropped)
 
 

@@ -93,6 +93,8 @@ def test_the_same_bits_for_a_seed():
     members = [Member(name, size, seed) for name in ("fem2d", "fv3d") for size in (100, 140) for seed in (5, 6)]
     prints = [print_of(member.system()) for member in members]
     assert prints == [print_of(member.system()) for member in members] and len(set(prints)) == len(prints)
+    alike = [Family(name, False, 2, ("constant",)).system(100, 5) for name in ("one", "other")]
+    assert not np.array_equal(alike[0].b, alike[1].b)
 
 
 def test_what_a_family_draws():

@@ -21,7 +21,7 @@ from .. import memory
 from ..document import OK, WRONG, Row
 from .spherical_harmonics import absolute, flux_matrices, orders
 
-WORK = "line source"
+WORK = "line"
 SIDE, WIDTH, FLOOR = 3.0, 0.03, 1e-4  # of the square [-1.5, 1.5]^2; sqrt(2) WIDTH is the deviation of the source; its least value
 
 

@@ -47,7 +47,7 @@ NEAR = Quench(
     "neighbours alone, 20 spins", 20, None,
     {0.1: 0.9804509036590275, 0.2: 0.9269486112818542, 0.5: 0.7131768115935899, 1.0: 0.7803699426569631},
 )  # fmt: skip
-LARGE = Quench("long-range Ising, 64 spins", 64)
+MIDDLE, LARGE = Quench("long-range Ising, 32 spins", 32), Quench("long-range Ising, 64 spins", 64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from .. import figures, report
 from ..document import OK, SKIPPED, Document, Row, by_problem
 from ..table import ratio, seconds
-from . import spins
+from . import alone, spins
 from .verdicts import ERROR, STEP_BAR, WORKS, Duel, duels, paces, tally, verdicts
 
 TEMPLATE = "ttn.html.j2"
@@ -31,11 +31,13 @@ def write(document: Document, path: Path) -> None:
 def render(document: Document) -> str:
     """The report as one HTML text, figures inline."""
     rows = document.rows
+    plots = {"precision": precision(rows), "growth": growth(rows), "ranks": ranks(rows)}
     return report.filled(
-        TEMPLATE, document, plots={"precision": precision(rows), "growth": growth(rows)}, tally=tally(rows), error=f"{ERROR:.0e}",
+        TEMPLATE, document, plots=plots, tally=tally(rows), error=f"{ERROR:.0e}",
         verdicts=[{"title": WORKS[work], "lines": [v for v in verdicts(rows) if v.work == work]} for work in WORKS],
         steps=[step_cells(row, rows) for row in rows if row.problem == spins.STEPS],
-        duels=[duel_cells(one) for one in duels(rows)], many=[many_cells(row) for row in rows if row.problem == spins.LARGEST],
+        duels=[duel_cells(one) for one in duels(rows)], many=[many_cells(row) for row in rows if row.work == spins.MANY],
+        alone=[alone_cells(row) for row in rows if row.work in alone.WORKS],
         problems=[detail(name, group) for name, group in by_problem(rows).items()],
     )  # fmt: skip
 
@@ -76,10 +78,17 @@ def duel_cells(one: Duel) -> dict[str, Any]:
 
 def many_cells(row: Row) -> dict[str, str]:
     return {
-        "method": row.method, "tree": row.kind, "bond": "-" if row.entries is None else f"{row.entries}",
+        "spins": f"{row.rows}", "method": row.method, "tree": row.kind, "bond": "-" if row.entries is None else f"{row.entries}",
         "setup": seconds(row.setup_seconds), "total": seconds(row.solve_seconds),
         "rank": f"{row.history[-1][1]:.0f}" if row.history else "-",
         "trouble": {OK: "", SKIPPED: "not run"}.get(row.status, row.reason),
+    }  # fmt: skip
+
+
+def alone_cells(row: Row) -> dict[str, Any]:
+    return {
+        "problem": row.problem, "method": row.method, "steps": "-" if row.iterations is None else f"{row.iterations:,}",
+        "total": seconds(row.solve_seconds), "error": error_of(row), "said": row.reason, "wrong": row.status != OK,
     }  # fmt: skip
 
 
@@ -130,10 +139,11 @@ def precision(rows: Sequence[Row]) -> str | None:
     handles = {}
     for axes, (problem, codes) in zip(grid.flat, panels.items(), strict=True):
         for name, group in codes.items():
-            points = sorted((row.solve_seconds, row.relative_residual) for row in group)
+            points = [(row.solve_seconds, row.relative_residual) for row in group]  # from long steps to short ones
             handles[name] = axes.loglog(*zip(*points, strict=True), **look(name))[0]
         axes.axhline(ERROR, color="#555555", linewidth=1.1, linestyle=":")
         axes.set_xlim(*decades(axes.get_xlim()))
+        axes.set_ylim(*decades(axes.get_ylim()))
         figures.decorate(axes, problem, "seconds of one processor", "error of the mean of sz at t = 1")
     figures.legend(figure, {name: handles[name] for name in COLOURS if name in handles})
     return figures.svg(figure, "precision")
@@ -157,7 +167,23 @@ def growth(rows: Sequence[Row]) -> str | None:
         style = {**look(row.method), "markersize": 3.5}
         handles[row.method] = left.plot(step, rank, **style)[0]
         right.semilogy(step, cpu, **style)
-    figures.decorate(left, "largest rank", "step", "")
-    figures.decorate(right, "seconds of a step", "step", "")
+    for axes, title in ((left, "largest rank"), (right, "seconds of a step")):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        figures.decorate(axes, title, "step", "")
     figures.legend(figure, handles)
     return figures.svg(figure, "growth")
+
+
+def ranks(rows: Sequence[Row]) -> str | None:
+    """The largest rank against time of what has no peer, a panel a problem; None if there is nothing to show."""
+    groups = by_problem(row for row in rows if row.work in alone.WORKS and row.status == OK and len(row.history) > 1)
+    if not groups:
+        return None
+    figure, grid = figures.blank(4.2 * len(groups) + 2.6, 3.4, 1, len(groups))
+    for axes, (problem, group) in zip(grid.flat, groups.items(), strict=True):
+        for row in group:
+            axes.plot(*zip(*row.history, strict=True), linewidth=1.4, label=row.method.removeprefix("petrov "))
+        axes.set_ylim(bottom=0)
+        axes.legend(fontsize=7, frameon=False)
+        figures.decorate(axes, problem, "t", "largest rank")
+    return figures.svg(figure, "ranks")

@@ -12,7 +12,7 @@ from .. import stages
 from ..contests import Contest
 from ..document import Document
 from ..stages import Suite
-from . import libraries, report, spins
+from . import alone, libraries, report, spins
 from .timing import Timing
 from .verdicts import WORKS, tally, verdicts
 
@@ -29,7 +29,7 @@ def main(
 
 
 def contests(only: Sequence[str] | None, quick: bool) -> list[Contest]:
-    found = spins.contests(quick)
+    found = [*spins.contests(quick), *alone.contests(quick)]
     return [one for one in found if only is None or one.work in only]
 
 

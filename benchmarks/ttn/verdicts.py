@@ -9,14 +9,17 @@ from .. import stages
 from ..document import OK, Row
 from ..sequences.verdicts import Verdict
 from ..table import ratio, seconds
-from . import spins
+from . import alone, line_source, plane_source, spins, threads
 
 STEP_BAR, STEP_TARGET = 1 / 15, 1 / 40  # of PyTreeNet's time a step
 ERROR, TIME_BAR, TIME_TARGET = 2e-7, 1.0, 1 / 3  # of the time that TeNPy needs for that error
 WORKS = {
     spins.ISING: "long-range Ising: time a step beside PyTreeNet's BUG, time for an error beside TeNPy's TDVP",
     spins.NEIGHBOURS: "neighbours alone, where chains are at home: time for an error beside TeNPy's TDVP and TEBD",
-    spins.MANY: "64 spins: operators and steps",
+    spins.MANY: "32 and 64 spins: operators and steps",
+    plane_source.WORK: "a plane source with two uncertain parameters, beside collocation",
+    line_source.WORK: "a line source with two uncertain parameters in its published size, beside collocation",
+    threads.WORK: "parallel BUG: seconds of a step on one thread and on two",
 }
 
 
@@ -96,7 +99,7 @@ def duels(rows: Sequence[Row]) -> list[Duel]:
 
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
-    return [*of_steps(rows), *of_times(rows)]
+    return [*of_steps(rows), *of_times(rows), *alone.verdicts(rows)]
 
 
 def of_steps(rows: Sequence[Row]) -> list[Verdict]:

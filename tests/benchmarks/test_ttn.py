@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import expm_multiply
 
 from petrov.benchmarks.contests import Contest
-from petrov.benchmarks.document import Row, load
-from petrov.benchmarks.ttn import libraries, quench, report, spins, suite
+from petrov.benchmarks.document import Document, Row, identity, load
+from petrov.benchmarks.ttn import alone, libraries, line_source, plane_source, quench, report, spins, suite, threads
 from petrov.benchmarks.ttn.peers.walk import Walk, timed
 from petrov.benchmarks.ttn.quench import LONG, NEAR, Entry, Quench, race
 from petrov.benchmarks.ttn.timing import Timing
@@ -211,7 +211,7 @@ def small(monkeypatch):
     few = {name: judged(of, t) for name, of, t in (("steps", Quench(LONG.name, 4), 0.1), ("one", Quench(LONG.name, 4), 1.0), ("near", Quench(NEAR.name, 4, None), 1.0))}
     table = [
         (spins.ISING, spins.STEPS, few["steps"], spins.steps(), 0.1, 8), (spins.ISING, spins.PRECISION, few["one"], spins.to_one(True), 1.0, 8),
-        (spins.NEIGHBOURS, spins.CHAINS, few["near"], spins.chains(True), 1.0, 8), (spins.MANY, spins.LARGEST, Quench("few", 4), spins.many(), 0.1, 8),
+        (spins.NEIGHBOURS, spins.CHAINS, few["near"], spins.chains(True), 1.0, 8), (spins.MANY, spins.MORE, Quench("few", 4), spins.many(Quench("few", 4)), 0.1, 8),
     ]  # fmt: skip
     monkeypatch.setattr(spins, "contests", lambda quick: [Contest(one[1], one[0], functools.partial(spins.rows, *one)) for one in table])
     monkeypatch.setitem(suite.TIMINGS, True, Timing(1, 1, 5.0))
@@ -232,6 +232,43 @@ def test_the_command_measures_prints_keeps_and_reports(small, tmp_path, capsys):
     assert re.findall(r"""(?:\bsrc|href)\s*=\s*["']?(?!\#)[^"'\s>]+""", text) == []
     for words in ("Error against time", "The same algorithm on the same tree", "not measured", "Machine and versions", "quick form"):
         assert words in text
+
+
+def test_what_has_no_peer_has_bars():
+    def of(work, problem, method, status="OK", seconds=1.0, **more):
+        return Row(problem, work, "x", method, "petrov", status, "said", relative_residual=1e-3, rtol=2e-2, solve_seconds=seconds, work=work, **more)
+
+    plane = [of("plane", "p", "a"), of("plane", "p", "b", "WRONG"), replace(of("plane", "p", "collocation"), library="numpy")]
+    assert [one.met for one in verdicts(plane)] == [True, False]
+    gib = 2.0**30
+    line = [of("line", "l", "a", rows=10, memory=2.3 * gib), of("line", "l", "b", rows=10, memory=2.5 * gib), of("line", "l", "c", "WRONG", rows=10, memory=gib)]
+    assert [one.met for one in verdicts(line)] == [True, False, False] and "24 GiB, mean off by 2e-02" in verdicts(line)[0].bar
+    name = threads.CASES[0].name
+    one, two, blas = (of("threads", name, method, seconds=seconds) for method, seconds in (("one", 1.6), ("two", 1.0), ("blas", 1.1)))
+    assert [(v.found, v.met) for v in verdicts([one, two, blas])] == [("1.60", True), ("1.10", True)]
+    assert [v.met for v in verdicts([replace(one, solve_seconds=1.4), two, replace(blas, solve_seconds=0.9)])] == [False, False]
+    assert [v.met for v in verdicts([one, replace(two, status="WRONG"), blas])] == [False, False]
+
+
+def test_sources_and_threads_run_as_contests(monkeypatch):
+    small = plane_source.Case(cells=21, moments=6, nodes=4, end=0.2)
+    monkeypatch.setattr(plane_source, "MEAN", 1.0)
+    way, estimate = alone.plane_rows(small, [replace(plane_source.WAYS[1], variance=None)])
+    assert way.status == "OK" and {way.problem, estimate.problem} == {alone.plane_name(small)}
+    assert estimate.solve_seconds > 0 and "16 pairs, estimated" in estimate.method
+    full = {contest.work: contest.name for contest in alone.contests(False)}
+    assert full["plane"] == "plane source, 201 x 100 x 100^2" and full["line"] == "line source, 100^2 x 1024 x 100^2"
+    assert {contest.work for contest in alone.contests(True)} == {"plane", "threads"}
+
+
+def test_what_has_no_peer_and_many_spins_are_shown():
+    line = Row("line source, small", "x", "transport", "petrov RankAdaptiveBUG, 0.001", "petrov", "OK", "ranks (4, 4, 2)", rows=10, rtol=0.02, memory=1.0, iterations=2, relative_residual=0.01, solve_seconds=2.5, history=[[0.1, 3.0], [0.2, 4.0]], work=line_source.WORK)
+    many = replace(row(spins.MOST, "petrov RankAdaptiveBUG", "petrov", 5.0, work="large"), entries=18)
+    stopped = replace(many, method="TeNPy TDVP2", library="tenpy", entries=65, status="NOT CONVERGED", reason="stopped after 3 of 10 steps", solve_seconds=None, setup_seconds=None, history=[])
+    text = report.render(Document(identity({"quick": False, "versions": ["TeNPy 9"]}), (line, many, stopped), True))
+    for words in ("What has no peer", "ranks (4, 4, 2)", "1.0e-02", "largest rank", "Many spins", ">18<", ">65<", "stopped after 3 of 10 steps"):
+        assert words in text
+    assert text.count("<svg") == 1 and "Error against time" not in text
 
 
 def test_works_are_chosen_and_a_wrong_one_lists_them(small, tmp_path, capsys):

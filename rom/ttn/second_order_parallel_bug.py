@@ -84,7 +84,7 @@ class SecondOrderParallelBUG:
         """One step."""
         with workers(state.tree, [core.shape for core in state.cores], self.threads) as team:
             state = holding(prepared(state, rhs), self.keep)
-            theta, seen = threshold(self, state), gauges(state, growing_edges(state.tree, state.cores), team)
+            theta, seen = threshold(self, state), gauges(state, growing_edges(state.tree, state.cores))
             bases = Enriched.of(rhs.at(t, h), seen, t, h, DROPPED * theta, team)
             results, stats = bases.solved(t, h, self.local, theta, team)
             wide = joined(bases, results, DROPPED * theta, team)

@@ -17,6 +17,7 @@ from .run import Now, Run, contiguous, finite
 from .saved_run import SavedRun, identity_of
 from .schedule import Planned, planned_steps
 from .state import TTN
+from .tasks import few_blas_threads
 
 
 def evolve(
@@ -116,7 +117,8 @@ class Stepper:
     def take(self, step: Planned) -> None:
         begun = time.perf_counter()
         try:
-            made = self.method.step(self.run.now.state, self.rhs, step.t, step.h, span=self.span)
+            with few_blas_threads([core.shape for core in self.run.now.state.cores]):
+                made = self.method.step(self.run.now.state, self.rhs, step.t, step.h, span=self.span)
         except (ArithmeticError, np.linalg.LinAlgError) as error:
             self.fail(step, f"the step from t = {step.t:g} to {step.end:g} failed: {error}", error)
         if not finite(made.state):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from .state import TTN
-from .tasks import Workers, serial
 from .tensors import along, namespace, qr, unfolding
 
 
@@ -26,25 +25,23 @@ class Gauges:
     S: tuple[Any, ...]
 
 
-def gauges(state: TTN, edges: Iterable[int] | None = None, workers: Workers | None = None) -> Gauges:
+def gauges(state: TTN, edges: Iterable[int] | None = None) -> Gauges:
     """Of an orthonormal state: one QR factorisation an edge, from the root to the leaves (Mat_i(C)^T = Q S).
 
     `edges`: those to look at, with all above them; None: all. The others have None.
     """
-    tree, wanted = state.tree, set(state.tree.edges if edges is None else edges)
+    tree = state.tree
+    wanted = set(tree.edges if edges is None else edges)
     weighted: list[Any] = [None] * tree.root + [state.cores[-1]]
     towards: list[Any] = [None] * len(tree.parent)
     S: list[Any] = [None] * len(tree.parent)
-
-    def move(node: int) -> None:
+    for node in reversed(tree.edges):
         if node not in wanted:
-            return
+            continue
         parent, axis = weighted[tree.parent[node]], tree.axis(node)
         Q, S[node] = qr(unfolding(parent, axis))
         others = (*parent.shape[:axis], *parent.shape[axis + 1 :])
         xp = namespace(Q)
         towards[node] = xp.moveaxis(xp.reshape(Q, (*others, -1)), -1, axis)
         weighted[node] = along(S[node], state.cores[node], state.cores[node].ndim - 1)
-
-    (workers or serial(tree)).down(move)
     return Gauges(state, tuple(weighted), tuple(towards), tuple(S))

@@ -50,7 +50,7 @@ class ParallelBUG:
         low rank. 0 for none; without a span there are none.
     threads : int or None
         Threads for the local equations, and for the subtrees below the root in the sweeps before and after, with BLAS limited to
-        one thread each; None: one after another, BLAS as it is. Results for any number are the same to the last bit. Small
+        one thread each; None: one after another. Results for any number are the same to the last bit. Small
         steps do not use them.
 
     keep : tuple of TTN
@@ -147,7 +147,7 @@ def parallel_step(
 ) -> tuple[TTN, Stats, float]:
     """(state at t + h in bases [old, new], orthonormal; stats; estimate of what was dropped)."""
     tree = state.tree
-    seen = gauges(state, growing_edges(tree, state.cores), team)
+    seen = gauges(state, growing_edges(tree, state.cores))
     views = Views.of(stage, seen, team)
     results, stats = local_results(views, t, h, local, theta, team)
     cores, mixed = [*state.cores], [*views.up, None]  # mixed[t]: between [old, new] and old bases

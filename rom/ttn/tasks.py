@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -14,6 +16,7 @@ from typing import Any
 from .tree import Tree
 
 WORK = 2e4  # `work_of` all cores: below, threads cost more than they save
+HEAVY = 1e8  # the same: from here on BLAS may use several threads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,14 +67,15 @@ class Workers:
                     return
                 call()
 
-        helpers = min(self.threads, len(calls)) - 1
-        futures = [self.pool.submit(work) for _ in range(helpers)] if self.pool is not None else []
+        others = min(self.threads, len(calls)) - 1
+        futures = [self.pool.submit(work) for _ in range(others)] if self.pool is not None else []
         try:
             work()
         finally:
-            wait(futures)
-        for future in futures:
-            future.result()
+            errors = [future.exception() for future in futures]  # waits
+        for error in errors:
+            if error is not None:
+                raise error
 
 
 def walk(visit: Callable[[int], None], nodes: Sequence[int]) -> None:
@@ -85,22 +89,36 @@ def serial(tree: Tree) -> Workers:
 
 @contextmanager
 def workers(tree: Tree, shapes: Sequence[Sequence[int]], threads: int | None) -> Iterator[Workers]:
-    """For cores of these shapes. threads=None: in order, with BLAS as it is; else BLAS is limited to one thread each.
+    """For cores of these shapes. threads=None: in order, in `few_blas_threads`; else BLAS is limited to one thread each.
 
     All of a step belongs inside: a BLAS that may use more threads leaves them spinning for some 30 ms after each large product,
     on the cores that the workers need.
     """
     work = [work_of(shape) for shape in shapes]
     if threads is None:
-        yield serial(tree)
+        with few_blas_threads(shapes):
+            yield serial(tree)
         return
     with blas().limit(limits=1):
         if threads == 1 or sum(work) < WORK:
             yield serial(tree)
             return
         branches, top = divided(tree, work, threads)
-        with ThreadPoolExecutor(threads - 1) as pool:
-            yield Workers(work, branches, top, threads, pool)
+        yield Workers(work, branches, top, threads, helpers(threads - 1))
+
+
+@contextmanager
+def few_blas_threads(shapes: Sequence[Sequence[int]]) -> Iterator[None]:
+    """BLAS limited to one thread if the cores are small: there more threads save nothing.
+
+    And they cost much: NumPy's and SciPy's BLAS, which compiled code uses, have threads of their own, and those of one spin on
+    the cores that those of the other wait for.
+    """
+    if sum(map(work_of, shapes)) >= HEAVY:
+        yield
+        return
+    with blas().limit(limits=1):
+        yield
 
 
 def work_of(shape: Sequence[int]) -> float:
@@ -137,8 +155,19 @@ def makespan(loads: Sequence[float], threads: int) -> float:
 
 
 @cache
+def helpers(count: int) -> Executor:
+    """So many threads that wait for work; starting them at every step took half a millisecond."""
+    return ThreadPoolExecutor(count)
+
+
+if hasattr(os, "register_at_fork"):  # threads do not live on in a forked child, which makes its own
+    os.register_at_fork(after_in_child=helpers.cache_clear)
+
+
+@cache
 def blas() -> Any:
-    """The BLAS libraries that are loaded; finding them takes milliseconds."""
+    """The BLAS libraries that NumPy and compiled code use; finding them takes milliseconds."""
+    importlib.import_module("scipy.linalg.cython_blas")
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

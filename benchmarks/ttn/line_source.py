@@ -210,7 +210,8 @@ class Way:
         return replace(self.method, **{field: found}).step(state, rhs, t, h, span=span)
 
 
-LIMITS: dict[str, Any] = {"min_rank": 2, "max_rank": 250, "local": RK4()}  # published
+# Published, but for the least rank, 2: powers of xi grow by less than eps in a step, and would be cut again in every one.
+LIMITS: dict[str, Any] = {"min_rank": 3, "max_rank": 250, "local": RK4()}
 WAYS = (
     Way("RankAdaptiveBUG", RankAdaptiveBUG(**LIMITS), 1e-3, 2e-2),
     Way("ParallelBUG", ParallelBUG(**LIMITS, start=0), 1e-3, 2e-1),

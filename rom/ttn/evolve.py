@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .method import Method, prepared
-from .result import Evolution, EvolutionError, EvolutionInterrupted
+from .result import Evolution, EvolutionError, EvolutionInterrupted, warn_of_truncation
 from .right_hand_sides import as_rhs
 from .run import Now, Run, contiguous, finite
 from .saved_run import SavedRun, identity_of
@@ -32,6 +32,7 @@ def evolve(
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 60.0,
     progress: bool = False,
+    target: float = 0.1,
 ) -> Evolution:
     """Y' = F(t, Y) from Y(t[0]) = state to t[1], in steps of dt by a method of this package.
 
@@ -52,6 +53,9 @@ def evolve(
         from there, also after kill -9, to the same bits. It holds data only; functions in rhs and observe are not compared.
     progress : bool
         A line on stderr, about once a second.
+    target : float
+        The accuracy wanted, as a part of the norm: a TruncationWarning is given at the end if what the truncations of all steps
+        left out adds up to more.
 
     Returns
     -------
@@ -101,7 +105,9 @@ def evolve(
         raise EvolutionInterrupted(told, result) from None
     finally:
         stepper.keep()
-    return run.result(reached(run, steps, span))
+    result = run.result(reached(run, steps, span))
+    warn_of_truncation(result, run.now.tail, target)
+    return result
 
 
 class Stepper:

@@ -89,7 +89,7 @@ def checked_truncation(truncation: str) -> None:
 
 
 def truncate(method: Any, state: TTN, theta: float, workers: Workers | None = None) -> tuple[TTN, tuple[float, ...]]:
-    """`truncation.truncated` for an orthonormal state by the rules of a method: min_rank, max_rank, spare, truncation, relative, keep."""
+    """`truncation.truncated` for an orthonormal state by the rules of a method: limits, spare, truncation, relative, keep."""
     weighted = method.truncation == "weighted"
     rules = {"spare": method.spare, "relative": method.relative}
     if method.keep:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from .drawing import plot_evolution
 from .local_solvers import Stats
 from .state import TTN
+from .tensors import norm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +42,19 @@ class Evolution:
     def plot(self, path: str | None = None) -> Any:
         """A matplotlib Figure of what was observed and of the ranks against time; written to `path` if given."""
         return plot_evolution(self, path)
+
+
+class TruncationWarning(UserWarning):
+    """What truncations left out in all steps together is no small part of the state any more."""
+
+
+def warn_of_truncation(result: Evolution, left: float, target: float) -> None:
+    """A TruncationWarning if `left`, the sum of what was left out, is above `target` times the norm of the state at the end."""
+    size = norm(result.state.cores[-1])
+    if left > target * size > 0:
+        told = f"what truncations left out in {result.steps} steps adds up to {left / size:.1e} of the norm of the state"
+        told = f"{told}, above the target of {target:g}: lower the tolerance, raise max_rank, or spare a direction more"
+        warnings.warn(told, TruncationWarning, stacklevel=3)
 
 
 class EvolutionError(ArithmeticError):

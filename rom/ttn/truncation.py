@@ -26,11 +26,10 @@ def truncated(
 
     `weighted`: the core of a child is weighted by the singular values of its edge, so that a tail is a part of the tensor's norm:
     Grasedyck, SIAM J. Matrix Anal. Appl. 31 (2010) 2029, section 3. Without, the orthonormal core itself is decomposed, and a
-    direction goes only if it is hardly used by any of the others: the rule of the published BUG integrators (Ceruti, Lubich and Sulz, SIAM J. Numer.
-    Anal. 61 (2023) 194, algorithm 7). `relative`: tol is of the norm of what is decomposed, with `weighted` that
-    of the state. `orthonormal`: the state is so already, which
-    saves a sweep. `workers`: visits several nodes at a time. `spare`: directions kept beyond those, an edge. `discarded`: the tail of
-    every edge, in order. The result is orthonormal.
+    direction goes only if none of the others uses it much: the rule of the published BUG integrators (Ceruti, Lubich and Sulz,
+    SIAM J. Numer. Anal. 61 (2023) 194, algorithm 7). `relative`: tol is of the norm of what is decomposed, with `weighted` that
+    of the state. `orthonormal`: the state is so already, which saves a sweep. `workers`: visits several nodes at a time.
+    `spare`: directions kept beyond those, an edge. `discarded`: the tail of every edge, in order. The result is orthonormal.
 
     >>> from petrov.rom.ttn.tree import Tree
     >>> Y = TTN.random(Tree.chain([4, 4, 4]), 3)

@@ -12,7 +12,7 @@ from .local_solvers import FunctionFlow
 from .midpoint_bug import MidpointBUG
 from .parallel_bug import ParallelBUG
 from .projector_splitting import ProjectorSplitting
-from .result import Evolution, EvolutionError, EvolutionInterrupted
+from .result import Evolution, EvolutionError, EvolutionInterrupted, TruncationWarning
 from .right_hand_sides import Affine, Function, Linear
 from .runge_kutta import RK4, AdaptiveRK
 from .second_order_parallel_bug import SecondOrderParallelBUG
@@ -47,6 +47,7 @@ __all__ = [
     "SecondOrderParallelBUG",
     "StepTruncate",
     "Tree",
+    "TruncationWarning",
     "draw",
     "evolve",
     "gauges",

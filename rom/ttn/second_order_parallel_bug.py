@@ -54,7 +54,7 @@ class SecondOrderParallelBUG:
     >>> A = KronSum(tree, [(1.0, {0: D, 1: D}), (1.0, {1: D, 2: D}), (1.0, {2: D, 3: D})])
     >>> Y = TTN.product(tree, [np.ones(4)] * 4)
     >>> SecondOrderParallelBUG(tolerance=1e-4).step(Y, A, 0.0, 0.01).state.ranks
-    (2, 2, 2, 2, 2, 2)
+    (2, 2, 3, 2, 2, 3)
     """
 
     tolerance: float = 1e-8

@@ -147,7 +147,7 @@ def extension(F: Linear, v: Any, shape: tuple[int, ...], most: int) -> Extend:
             w = flat(F.apply(shaped(known[0], shape)))
             space.extend(() if space else basis(known[0], w, most))
             m += 1
-            beta, known[0] = orthogonal(w, *space, m, hermitian)
+            beta, known[0] = orthogonal(w, space[0], space[1], m, hermitian)
             leading *= beta * growth / m
             if beta == 0.0 or m == most or leading <= early or (m % LOOK == 0 and m >= 2 * LOOK):
                 return m, beta, leading, (space[0], space[1])

@@ -6,15 +6,19 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from .local_solvers import Flow, Stats
+import numpy as np
+
+from .augmentation import extended, new_columns, padded
+from .local_solvers import Flow, Stats, eps_of
 from .method import StepResult, checked_ranks, prepared, solver_for
 from .moving_centre import MovingCentre
 from .right_hand_sides import as_rhs
 from .state import TTN
-from .tensors import norm, placed
+from .tensors import matrix, norm, placed
 from .tree import NO_LEG, Tree
 
 JOINED = 16  # default least rank of two sites where nodes without legs join subtrees
+SEED = 4481
 PART = 0.1  # of the tolerance of a split: error of the local solves before it
 
 
@@ -102,14 +106,21 @@ class ProjectorSplitting:
 
 
 def filled(state: TTN, least: int) -> TTN:
-    """The state with ranks of at least `least` where they fit: further orthonormal directions of weight zero."""
-    wanted = state.tree.feasible(least)[:-1]
-    missing = [max(want - rank, 0) for want, rank in zip(wanted, state.ranks, strict=True)]
-    if not any(missing):
+    """The orthonormal state with ranks of at least `least` where they fit: further random directions of weight zero."""
+    tree, rng = state.tree, np.random.default_rng(SEED)
+    wanted = [max(rank, fits) for rank, fits in zip(state.ranks, tree.feasible(least)[:-1], strict=True)]
+    if wanted == [*state.ranks]:
         return state
-    further = TTN.random(state.tree, [max(rank, 1) for rank in missing], dtype=state.dtype)
-    moved = TTN(state.tree, tuple(placed(core, state.cores[0]) for core in further.cores))
-    return (state + 0.0 * moved).orthonormal()
+    cores = [*state.cores]
+    for node in tree.nodes:
+        below = [wanted[child] for child in tree.children[node]]
+        core = padded(cores[node], (*below, *cores[node].shape[len(below) :]))
+        if node < tree.root:
+            old = matrix(core)
+            random = placed(rng.standard_normal((old.shape[0], wanted[node] - old.shape[1])), core)
+            core = extended(core, new_columns(old, random, 0.0, eps_of(core)))
+        cores[node] = core
+    return TTN(tree, tuple(cores))
 
 
 @dataclass(slots=True)

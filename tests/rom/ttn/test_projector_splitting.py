@@ -12,8 +12,11 @@ from petrov.rom.ttn.krylov import Krylov
 from petrov.rom.ttn.method import prepared
 from petrov.rom.ttn.moving_centre import MovingCentre
 from petrov.rom.ttn.operator_product import applied
+from petrov.rom.ttn.projector_splitting import filled
 from petrov.rom.ttn.runge_kutta import RK4
+from petrov.rom.ttn.state import unitary_error
 
+from .integration import difference
 from .operators import OPERATORS
 from .trees import TREES, state
 
@@ -27,7 +30,7 @@ EXACT = {0.1: 0.9818539381, 0.2: 0.9460424861, 0.5: 0.9717537323, 1.0: 0.9590587
 
 
 def ising(tree):
-    """Long-range Ising, as in ttn.md 2.1."""
+    """Long-range Ising with Omega = Delta = alpha = 1, nu = 2."""
     sites = np.arange(tree.order)
     V = 2.0 / np.maximum(np.abs(np.subtract.outer(sites, sites)), 1)
     n, sx = np.diag([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]])
@@ -219,3 +222,10 @@ def test_sixteen_spins(tree):
     )
     np.testing.assert_allclose(result.observed["mz"], [*EXACT.values()], atol=1e-9)
     assert result.state.norm() == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("Y", [TTN.random(Tree.balanced([3] * 4), 3), TTN.product(Tree.balanced([2] * 8), [[1.0, 0.0]] * 8)])
+def test_two_sites_begin_with_every_direction_that_fits(Y):
+    wide = filled(Y.orthonormal(), 16)
+    assert wide.ranks == Y.tree.feasible(16)[:-1] and unitary_error(wide) < 1e-13
+    assert difference(wide, Y.to_dense().reshape(-1)) < 1e-14

@@ -13,16 +13,17 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from ...rom.ttn import RK4, TTN, TTNO, KronSum, ParallelBUG, RankAdaptiveBUG, Tree
+from ...rom.ttn import RK4, TTN, TTNO, ParallelBUG, RankAdaptiveBUG, Tree
 from ...rom.ttn.right_hand_sides import as_rhs
 from ..contests import Contest
 from ..document import OK, WRONG, Row
+from . import plane_source
 
 WORK = "threads"
 THREADS = 2
+FIRST = 20  # steps of rank-adaptive BUG from a product
 PLANE_BAR, SPINS_BAR, BLAS_BAR = 1.5, 1.3, 1.0  # seconds on one thread, on one thread, of serial steps with a threaded BLAS
 
 
@@ -75,27 +76,16 @@ def spins(t: float, d: int = 16) -> tuple[TTN, Any, ParallelBUG]:
     return Y, rhs, method
 
 
-def plane(t: float, eps: float = 1e-6, cells: int = 201, moments: int = 100, nodes: int = 100) -> tuple[TTN, Any, ParallelBUG]:
-    """The plane source of Section 5.2 of arXiv 2412.00858 at t, with RK4; eps: of the norm, what a truncation leaves out.
-
-    The first steps are of rank-adaptive BUG: parallel steps see nothing of the parameters from a product state.
-    """
-    x, n, ones = np.linspace(-2.5, 2.5, cells), np.arange(1, moments), np.ones(cells)
-    D1 = sp.diags_array([ones[1:], -ones[1:]], offsets=[1, -1]).tocsr() / (2 * (x[1] - x[0]))
-    D2 = sp.diags_array([ones[1:], -2 * ones, ones[1:]], offsets=[1, 0, -1]).tocsr() / (2 * (x[1] - x[0]))
-    A = np.diag(n / np.sqrt(4.0 * n**2 - 1), 1) + np.diag(n / np.sqrt(4.0 * n**2 - 1), -1)
-    speeds, V = np.linalg.eigh(A)
-    R, G, z = (V * np.abs(speeds)) @ V.T, np.r_[0.0, np.ones(moments - 1)], np.polynomial.legendre.leggauss(nodes)[0]
-    tree = Tree.balanced([cells, moments, nodes, nodes])
-    terms = [(-1.0, {0: D1, 1: A}), (1.0, {0: D2, 1: R}), (-5.0, {1: G}), (-4.0, {1: G, 2: z}), (-1.0, {1: G, 3: z})]
-    rhs, h = as_rhs(KronSum(tree, terms)), 0.0025
-    Y = TTN.product(tree, [np.exp(-(x**2) / (2 * 0.03**2)), np.eye(moments)[0], np.ones(nodes), np.ones(nodes)], rank=10)
-    first, method = RankAdaptiveBUG(max_rank=50, local=RK4()), ParallelBUG(max_rank=50, start=0, local=RK4())
-    for step in range(round(t / h)):
-        theta = eps * float(np.linalg.norm(Y.cores[-1]))
-        one: Any = replace(first, tolerance=theta) if step < 20 else replace(method, theta=theta)
-        Y = one.step(Y, rhs, step * h, h).state
-    return Y, rhs, replace(method, theta=eps * float(np.linalg.norm(Y.cores[-1])))
+def plane(t: float, eps: float = 1e-6) -> tuple[TTN, Any, ParallelBUG]:
+    """The published plane source with ParallelBUG at t, its first steps of rank-adaptive BUG."""
+    case = plane_source.Case(end=t)
+    limits: dict[str, Any] = {"relative": True, "max_rank": 50, "local": RK4()}
+    first, method = RankAdaptiveBUG(eps, **limits), ParallelBUG(theta=eps, start=0, **limits)
+    rhs, Y = as_rhs(plane_source.operator(case)), plane_source.start(case)
+    for step in range(case.steps):
+        one: Any = first if step < FIRST else method
+        Y = one.step(Y, rhs, step * case.dt, case.dt, span=(0.0, t)).state
+    return Y, rhs, method
 
 
 CASES = (
@@ -122,7 +112,8 @@ def measured(case: Case, repeat: int = 15) -> Scaling:
         timed(method, Y, rhs, case.h)
         seconds[2] += [timed(method, Y, rhs, case.h) for _ in range(repeat)]
     same = all(bool((a == b).all()) for a, b in zip(one.cores, two.cores, strict=True))
-    return Scaling(case.name, case.bar, Y.ranks, *map(median, seconds), same)
+    one_thread, two_threads, blas = map(median, seconds)
+    return Scaling(case.name, case.bar, Y.ranks, one_thread, two_threads, blas, same)
 
 
 def timed(method: ParallelBUG, Y: TTN, rhs: Any, h: float) -> float:

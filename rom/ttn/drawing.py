@@ -14,7 +14,7 @@ LARGEST = 100.0  # inches of a side: pictures of more pixels are not written
 MOST_COLUMNS = 4
 
 
-def figure(width: float, height: float, layout: str | None = None) -> Any:
+def figure(width: float, height: float, layout: Any = None) -> Any:
     """A Figure of matplotlib, without a window."""
     try:
         from matplotlib.figure import Figure

@@ -33,7 +33,7 @@ class KronSum:
     """
 
     tree: Tree
-    terms: tuple[Term, ...]
+    terms: Sequence[Term]
     factor: complex = 1.0
     _program: list[Program] = field(init=False, repr=False, default_factory=list)
 

@@ -79,6 +79,8 @@ def solver_for(local: Any, flow: Any, theta: float, size: float) -> Any:
 
 
 def checked_ranks(min_rank: int, max_rank: int | None) -> None:
+    if not all(isinstance(rank, int | np.integer) for rank in (min_rank, max_rank) if rank is not None):
+        raise TypeError(f"ranks must be whole numbers; got min_rank = {min_rank!r} and max_rank = {max_rank!r}")
     if min_rank < 1 or (max_rank is not None and max_rank < min_rank):
         raise ValueError(f"ranks must be 1 <= min_rank <= max_rank (None for no limit); got {min_rank} and {max_rank}")
 

@@ -21,7 +21,7 @@ from .method import (
 )
 from .overlaps import overlap_core, overlap_up
 from .right_hand_sides import RightHandSide, Views, as_rhs
-from .start import checked_start, in_parts
+from .start import checked_parts, in_parts
 from .state import TTN
 from .tensors import namespace, norm
 
@@ -34,7 +34,7 @@ class MidpointBUG:
     ----------
     tolerance, relative, max_rank, min_rank, truncation, local, keep, spare : as for `RankAdaptiveBUG`.
         The ranks of the half step are limited as those of the step are.
-    start : int
+    start_parts : int
         The first step of a `span` is made in so many parts: errors of a step are largest at a state of low rank.
 
     Notes
@@ -68,17 +68,17 @@ class MidpointBUG:
     relative: bool = False
     keep: tuple[TTN, ...] = ()
     spare: int = 1
-    start: int = 4
+    start_parts: int = 4
 
     order = 2
 
     def __post_init__(self) -> None:
         checked_adaptive(self)
-        checked_start(self.start)
+        checked_parts(self.start_parts)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
-        return in_parts(lambda state, t, h: self.part(state, rhs, t, h), self.start, state, t, h, span)
+        return in_parts(lambda state, t, h: self.part(state, rhs, t, h), self.start_parts, state, t, h, span)
 
     def part(self, state: TTN, rhs: RightHandSide, t: float, h: float) -> StepResult:
         """One step."""
@@ -101,7 +101,7 @@ class MidpointBUG:
 def joint_bases(state: TTN, half: TTN, images: Images, theta: float) -> tuple[TTN, list[Any], Any]:
     """(state in bases that hold its own, those of half and the images of half; views of the subtrees; the root's core).
 
-    Directions carry their weights in half and in h F, and those shorter than a hundredth of theta are left out.
+    Directions carry their weights in half and in h F, and those shorter than a thousandth of theta are left out.
     """
     tree, stage, cores = state.tree, images.stage, [*state.cores]
     ups: list[Any] = []

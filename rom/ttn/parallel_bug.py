@@ -41,7 +41,7 @@ class ParallelBUG:
         The truncation leaves out at most theta at an edge. By default theta = tolerance * |h|^3: a theta that falls more slowly
         keeps the error on a plateau, as errors of truncation come back enlarged. A number for `theta` is taken as it is. Never
         below 1e-14 of the norm. If `relative`, both times the norm of the state.
-    max_rank, min_rank, spare, truncation, local : as for `RankAdaptiveBUG`; nothing is spared by default, as theta is small.
+    max_rank, min_rank, spare, truncation, local : as for `RankAdaptiveBUG`.
     reject : float or None
         c: a step is repeated from its start, in the bases that it found, if the dropped terms are estimated above c theta, or a
         rank doubled in full and still may grow; 10 in the published experiments. None: never.
@@ -92,7 +92,7 @@ class ParallelBUG:
     threads: int | None = None
     keep: tuple[TTN, ...] = ()
     relative: bool = False
-    spare: int = 0
+    spare: int = 1
 
     order = 1
 

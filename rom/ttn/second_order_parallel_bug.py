@@ -14,7 +14,7 @@ from .invariants import holding
 from .local_solvers import Stats, eps_of
 from .method import StepResult, checked_adaptive, prepared, solver_for, truncate
 from .right_hand_sides import RightHandSide, Stage, View, Views, as_rhs
-from .start import checked_start, in_parts
+from .start import checked_parts, in_parts
 from .state import TTN
 from .tasks import Workers, workers
 from .tensors import adjoint, along, matrix, namespace, norm, unfolding
@@ -28,7 +28,7 @@ class SecondOrderParallelBUG:
     ----------
     tolerance, relative, max_rank, min_rank, truncation, local, keep, spare : as for `RankAdaptiveBUG`.
     threads : as for `ParallelBUG`.
-    start : int
+    start_parts : int
         The first step of a `span` is made in so many parts: errors of a step are largest at a state of low rank.
 
     Notes
@@ -66,19 +66,19 @@ class SecondOrderParallelBUG:
     threads: int | None = None
     keep: tuple[TTN, ...] = ()
     spare: int = 1
-    start: int = 4
+    start_parts: int = 4
 
     order = 2
 
     def __post_init__(self) -> None:
         checked_adaptive(self)
-        checked_start(self.start)
+        checked_parts(self.start_parts)
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, or None; got {self.threads}")
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
-        return in_parts(lambda state, t, h: self.part(state, rhs, t, h), self.start, state, t, h, span)
+        return in_parts(lambda state, t, h: self.part(state, rhs, t, h), self.start_parts, state, t, h, span)
 
     def part(self, state: TTN, rhs: RightHandSide, t: float, h: float) -> StepResult:
         """One step."""

@@ -11,9 +11,9 @@ from .method import StepResult
 from .state import TTN
 
 
-def checked_start(start: int) -> None:
-    if not (isinstance(start, int) and start >= 1):
-        raise ValueError(f"start must be the number of parts of the first step, at least 1; got {start!r}")
+def checked_parts(parts: int) -> None:
+    if not (isinstance(parts, int) and parts >= 1):
+        raise ValueError(f"start_parts must be the number of parts of the first step, at least 1; got {parts!r}")
 
 
 def in_parts(

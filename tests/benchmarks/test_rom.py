@@ -38,7 +38,7 @@ def test_the_matrices_are_those_that_pymor_solves_with(prepared):
 
 
 def test_the_training_set_is_the_one_behind_the_known_ladder(prepared):
-    """The first draw of pyMOR's seed, from which rom.md has its figures."""
+    """The first draw of pyMOR's seed, from which our reference figures are."""
     np.testing.assert_allclose(prepared[0].train[0], [0.796560443700367, 0.4949905957768471, 0.8727381279202442, 0.7276312261534275])
 
 

@@ -1,4 +1,4 @@
-"""Parametric systems whose answers are known: published by libMesh, or measured once and kept in rom.md.
+"""Parametric systems whose answers are known: published by libMesh, or measured once.
 
 Every maker returns a `Problem`. mu is a mapping from name to value. `python -m pytest tests/rom/test_systems.py` checks the
 definitions themselves with dense NumPy.
@@ -146,7 +146,7 @@ def libmesh_ex2() -> Problem:
 
 
 def reaction_1d() -> Problem:
-    """-u'' + mu u = 1 on ]0, 1[, u = 0 at both ends, 200 linear elements, X = stiffness, alpha = 1 (rom.md 1b).
+    """-u'' + mu u = 1 on ]0, 1[, u = 0 at both ends, 200 linear elements, X = stiffness, alpha = 1.
 
     A greedy basis on `train` has the figures of known: N -> (largest true error, largest exact bound) over `tests`, both
     divided by the norm of u in X. An error below 1e-12 is the rounding of the solves."""
@@ -165,7 +165,7 @@ def reaction_1d() -> Problem:
 
 def gaussian_1d() -> Problem:
     """-((1 + 10 exp(-(x - centre)^2 / .02)) u')' + sigma u = 1 on ]0, 1[, u = 0 at both ends, 400 linear elements, the
-    coefficient taken at their midpoints (rom.md 1a).
+    coefficient taken at their midpoints.
 
     Interpolate the three functions together: 1 and sigma / 100 at one point each, the Gaussian at 400. That scaling gives the
     figures of known: d -> (largest interpolation error over train, cond F). X = A at `bar`, with the pointwise alpha.
@@ -228,7 +228,7 @@ def inverse_distance(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
 
 def sphere(refinement: int = 3) -> Problem:
     """Sound scattered by the unit sphere: the single layer int exp(i k r) / (4 pi r), collocated at the centroids of
-    20 * 4^refinement triangles, one point each; the right-hand side is the plane wave exp(i k z) (rom.md 1a). Complex, dense.
+    20 * 4^refinement triangles, one point each; the right-hand side is the plane wave exp(i k z). Complex, dense.
 
     On its own triangle: 1/r exactly, and (exp(i k r) - 1)/r at the midpoints of the sides. So A is linear in exp(i k r) at the
     distances that `points` holds, each once, among them 0, where the value is 1: sum beta = 1 follows.

@@ -51,7 +51,7 @@ def assert_truncates(svd, A):
 
 @pytest.fixture(scope="module")
 def stream():
-    """Spectrum 10^(-j/3), n = 5000, 40 + 200 columns appended one at a time, rank 30 (rom.md, 1e)."""
+    """Spectrum 10^(-j/3), n = 5000, 40 + 200 columns appended one at a time, rank 30."""
     sigma = 10.0 ** (-np.arange(240) / 3)
     A = decaying(5000, 240, sigma)
     svd = IncrementalSVD(30).append_columns(A[:, :40])

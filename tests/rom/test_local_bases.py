@@ -143,7 +143,7 @@ def test_wrong_dissimilarities(D, k, said):
 
 @pytest.mark.parametrize("signs", [False, True])
 def test_moving_front(signs):
-    """rom.md 1d: raw k-means is 15 times worse; normalised k-means is as good until the fields come with random signs."""
+    """Raw k-means is 15 times worse; normalised k-means is as good until the fields come with random signs."""
     found = {name: [] for name in RIVALS}
     for seed in (11, 22, 33, 44):
         for name, results in found.items():

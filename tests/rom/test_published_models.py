@@ -206,7 +206,7 @@ def truths(e: systems.Problem, mus: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("N", "published"), [(6, 9.7e-5), (8, 3.6e-7), (10, 6.4e-10)])
 def test_interpolated_norms_are_as_sharp(N, published):
-    """Form E3: the residual norm by interpolation of products of coefficients, from norms alone (rom.md 1b)."""
+    """Form E3: the residual norm by interpolation of products of coefficients, from norms alone."""
     e = systems.reaction_1d()
     model = model_of(e, basis=Greedy(tol=0, max_size=N)).fit(e.train)
     reduced, known = model.reduced_operators, []

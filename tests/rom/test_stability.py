@@ -215,7 +215,7 @@ def test_min_theta_lets_a_convection_have_any_sign_and_refuses_other_negative_co
 
 
 def test_the_pointwise_bound_of_the_moving_gaussian():
-    """Effectivity of the error bound in the norm of u', N = 10: rom.md, section 1a, median 2.4-2.8."""
+    """Effectivity of the error bound in the norm of u', N = 10, median 2.4-2.8."""
     from dataclasses import replace
 
     reference = (100.0, 1.0)  # the bump far away: kappa = 1

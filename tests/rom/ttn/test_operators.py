@@ -41,7 +41,7 @@ def test_any_tree_and_terms(tree, dtype, seed):
 
 @pytest.mark.parametrize(("d", "bond"), [(4, 4), (8, 6), (16, 10)])
 def test_long_range_bonds(d, bond):
-    """ttn.md 2.5: 4, 6, 10."""
+    """4, 6, 10."""
     n, x = np.diag([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]])
     V = 2 / np.maximum(np.abs(np.subtract.outer(range(d), range(d))), 1)
     H = TTNO.pairwise(Tree.balanced([2] * d), V, n, onsite=x + n)

@@ -215,7 +215,7 @@ def test_limits_and_errors():
 @pytest.mark.parametrize("tree", [Tree.balanced([2] * 16), Tree.chain([2] * 16)], ids=["balanced", "chain"])
 @pytest.mark.slow
 def test_sixteen_spins(tree):
-    """Mean magnetisation against the full vector of 2^16 numbers, as kept in ttn.md 2.1 to ten digits."""
+    """Mean magnetisation against the full vector of 2^16 numbers, to ten digits."""
     times = [*EXACT]
     result = evolve(
         all_up(tree), -1j * ising(tree), (0, 1.0), dt=0.01, method=ProjectorSplitting(), save_at=times, observe={"mz": magnetisation(tree)}

@@ -76,7 +76,8 @@ class FunctionStage:
     def value(self, t: float, cores: Mapping[int, Any]) -> TTN:
         found = self.F(t, TTN(self.tree, tuple(cores[node] for node in self.tree.nodes)))
         if not isinstance(found, TTN) or found.tree != self.tree:
-            raise TypeError(f"F(t, state) must return a TTN on the tree of the state; got {found if isinstance(found, TTN) else type(found).__name__} at t = {t:g}")
+            came = found if isinstance(found, TTN) else type(found).__name__
+            raise TypeError(f"F(t, state) must return a TTN on the tree of the state; got {came} at t = {t:g}")
         return found
 
 

@@ -180,7 +180,8 @@ class Affine:
     def at_time(self, t: float) -> TTN:
         source = self.source(t) if callable(self.source) else self.source
         if not isinstance(source, TTN) or source.tree != self.tree:
-            raise ValueError(f"the source must be a TTN on the tree of the operator; got {source if isinstance(source, TTN) else type(source).__name__} at t = {t:g}")
+            came = source if isinstance(source, TTN) else type(source).__name__
+            raise ValueError(f"the source must be a TTN on the tree of the operator; got {came} at t = {t:g}")
         return source
 
     def at(self, t: float, h: float) -> AffineStage:

@@ -4,7 +4,7 @@
 #   make test       everything a change must pass: lint and the tests, except the slow ones
 #   make test-all   lint and the tests, the slow ones too
 #   make lint       ruff and mypy alone
-#   make coverage   the share of solvers/ and rom/ that the tests run; below 90 % is a failure
+#   make coverage   the share of solvers/, rom/ and learned/ that the tests run; below 90 % is a failure
 #   make dev        .venv with the extras dev, bench and learned
 #   make bench      the Poisson suite in full
 #   make bench-peers  petrov against SciPy, PyAMG and PETSc (after `make petsc`), with bars: report/peers.html

@@ -21,6 +21,7 @@ from .method import (
     truncate,
 )
 from .right_hand_sides import RightHandSide, Views, as_rhs
+from .start import checked_parts, in_parts
 from .state import TTN
 from .tensors import adjoint, along, matrix, namespace, norm, qr
 
@@ -127,6 +128,8 @@ class RankAdaptiveBUG:
         Weighted child cores (smaller ranks at the same error), or orthonormal ones as in the paper; a relative theta is then of
         the norm of what is decomposed.
     local : as for `BUG`; None: at a tenth of theta.
+    start_parts : int
+        The first step of a `span` is made in so many parts: errors of a step are largest at a state of low rank.
     keep : tuple of TTN
         States w whose bases are in those of every result: <w, Y> changes by <w, F(Y)> alone, and where that is 0, as for mass and
         moments, by the error of the local solves only: give a `local` as exact as needed. Ranks are at least those of all w
@@ -154,7 +157,7 @@ class RankAdaptiveBUG:
     >>> Y = TTN.product(tree, [np.array([1.0, 0.0])] * 4)
     >>> result = RankAdaptiveBUG(tolerance=1e-8).step(Y, -1j * H, 0.0, 0.1)
     >>> result.state.ranks, round(result.state.norm(), 8)
-    ((2, 2, 2, 2, 2, 2), 1.0)
+    ((2, 2, 3, 2, 2, 3), 1.0)
     """
 
     tolerance: float = 1e-8
@@ -165,16 +168,22 @@ class RankAdaptiveBUG:
     relative: bool = False
     keep: tuple[TTN, ...] = ()
     spare: int = 1
+    start_parts: int = 4
 
     order = 1
 
     def __post_init__(self) -> None:
         checked_adaptive(self)
+        checked_parts(self.start_parts)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
-        state = holding(prepared(state, rhs), self.keep)
-        return adaptive_step(self, state, rhs, t, h, threshold(self, state), span)
+
+        def part(state: TTN, t: float, h: float) -> StepResult:
+            state = holding(prepared(state, rhs), self.keep)
+            return adaptive_step(self, state, rhs, t, h, threshold(self, state), span)
+
+        return in_parts(part, self.start_parts, state, t, h, span)
 
 
 def threshold(method: Any, state: TTN) -> float:

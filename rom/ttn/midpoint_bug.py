@@ -32,10 +32,8 @@ class MidpointBUG:
 
     Parameters
     ----------
-    tolerance, relative, max_rank, min_rank, truncation, local, keep, spare : as for `RankAdaptiveBUG`.
+    tolerance, relative, max_rank, min_rank, truncation, local, keep, spare, start_parts : as for `RankAdaptiveBUG`.
         The ranks of the half step are limited as those of the step are.
-    start_parts : int
-        The first step of a `span` is made in so many parts: errors of a step are largest at a state of low rank.
 
     Notes
     -----

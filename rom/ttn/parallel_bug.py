@@ -24,6 +24,7 @@ from .method import (
     truncate,
 )
 from .right_hand_sides import RightHandSide, Stage, Views, as_rhs
+from .start import checked_parts, in_parts
 from .state import TTN
 from .tasks import Workers, workers
 from .tensors import namespace, norm
@@ -48,6 +49,7 @@ class ParallelBUG:
     start : float
         Steps within this part of `span` are rank-adaptive BUG steps: most of the error is made in the first steps from states of
         low rank. 0 for none; without a span there are none.
+    start_parts : as for `RankAdaptiveBUG`; not if `start` is 0.
     threads : int or None
         Threads for the local equations, and for the subtrees below the root in the sweeps before and after, with BLAS limited to
         one thread each; None: one after another. Results for any number are the same to the last bit. Small
@@ -93,11 +95,13 @@ class ParallelBUG:
     keep: tuple[TTN, ...] = ()
     relative: bool = False
     spare: int = 1
+    start_parts: int = 4
 
     order = 1
 
     def __post_init__(self) -> None:
         checked_adaptive(self)
+        checked_parts(self.start_parts)
         checked_tolerance(self.theta or 0.0)
         if self.reject is not None and not self.reject > 0:
             raise ValueError(f"reject must be positive, a multiple of theta, or None; got {self.reject}")
@@ -109,7 +113,11 @@ class ParallelBUG:
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)
         with workers(state.tree, [core.shape for core in state.cores], self.threads) as team:
-            return self.made(holding(prepared(state, rhs), self.keep), rhs, t, h, span, team)
+
+            def part(state: TTN, t: float, h: float) -> StepResult:
+                return self.made(holding(prepared(state, rhs), self.keep), rhs, t, h, span, team)
+
+            return in_parts(part, self.start_parts if self.start else 1, state, t, h, span)
 
     def made(
         self, state: TTN, rhs: RightHandSide, t: float, h: float, span: tuple[float, float] | None, team: Workers

@@ -26,10 +26,8 @@ class SecondOrderParallelBUG:
 
     Parameters
     ----------
-    tolerance, relative, max_rank, min_rank, truncation, local, keep, spare : as for `RankAdaptiveBUG`.
+    tolerance, relative, max_rank, min_rank, truncation, local, keep, spare, start_parts : as for `RankAdaptiveBUG`.
     threads : as for `ParallelBUG`.
-    start_parts : int
-        The first step of a `span` is made in so many parts: errors of a step are largest at a state of low rank.
 
     Notes
     -----

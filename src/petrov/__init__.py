@@ -20,7 +20,7 @@ if importlib.util.find_spec("petrov.solvers") is None and (_root / "solvers" / "
 if TYPE_CHECKING:
     from .solvers import Sequence, SolveError, SolveInterrupted, Solver, SolveResult, Status, solve
 
-PARTS = ("rom", "solvers")
+PARTS = ("learned", "rom", "solvers")
 __all__ = ["Sequence", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "Status", "__version__", *PARTS, "solve"]
 
 

@@ -299,7 +299,7 @@ def test_the_first_solve_of_a_process_is_quick(tmp_path, method):
         assert done.returncode == 0, done.stderr
         return float(done.stdout)
 
-    assert seconds() < 15.0
+    assert seconds() < 30.0
     assert min(seconds() for _ in range(3)) < 1.5
 
 

@@ -311,7 +311,7 @@ def test_theta_falls_with_the_third_power_of_the_step():
 def test_start_by_rank_adaptive_steps():
     tree, rhs = ising(6)
     Y = all_up(tree)
-    method = ParallelBUG(theta=1e-10)
+    method = ParallelBUG(theta=1e-10, start_parts=1)
     first = method.step(Y, rhs, 0.0, 1 / 64, span=(0.0, 1.0))
     same = RankAdaptiveBUG(1e-10).step(Y, rhs, 0.0, 1 / 64)
     assert all(np.array_equal(x, y) for x, y in zip(first.state.cores, same.state.cores, strict=True))

@@ -17,6 +17,7 @@ from .peers.walk import Walk, timed
 UP, N, SX = np.array([1.0, 0.0]), np.diag([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]])
 TREES = {"chain": Tree.chain, "balanced": Tree.balanced}
 PETROV = "petrov"
+WARM = 2  # steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,9 @@ def race(
     """The rows of all entries to t = end, which take their turns in rounds; `most`: the largest rank, `seconds`: of a run."""
     rows = [blank(work, problem, quench, entry) for entry in entries]
     tasks = [entry.task(quench, end, most, seconds) for entry in entries]
-    if any(entry.library == PETROV for entry in entries):
-        timed(make, {**tasks[0], "d": 4, "pairs": [(0, 1, 1.0)], "steps": 2, "method": entries[0].method})  # to warm up
+    for entry, task in zip(entries, tasks, strict=True):
+        if entry.library == PETROV:
+            timed(make, {**task, "steps": min(task["steps"], WARM), "look": []})  # loads what is compiled
     for _ in range(rounds):
         turns = zip(rows, entries, tasks, strict=True)
         rows = [run(row, entry, task, quench.exact.get(end)) if row.status == OK else row for row, entry, task in turns]

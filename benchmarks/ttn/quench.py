@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...rom.ttn import TTN, TTNO, KronSum, Tree
+from ...rom.ttn.right_hand_sides import as_rhs
 from ..document import FAILED, NOT_CONVERGED, OK, SKIPPED, WRONG, Row
 from ..measure import finite
 from . import libraries
@@ -88,7 +89,7 @@ def make(task: Mapping[str, Any]) -> Walk:
         V[i, j] = v
     H = TTNO.pairwise(tree, V, N, onsite=SX + N)
     Z = KronSum(tree, tuple((1.0 / d, {leaf: np.array([1.0, -1.0])}) for leaf in range(d)))
-    walk = Ours(task["method"], -1j * H, TTN.product(tree, [UP] * d), task["dt"], task["dt"] * task["steps"])
+    walk = Ours(task["method"], as_rhs(-1j * H), TTN.product(tree, [UP] * d), task["dt"], task["dt"] * task["steps"])
     return Walk(
         walk.step, lambda: walk.state.expectation(Z).real / walk.state.norm() ** 2, lambda: max(walk.state.ranks),
         max(H.ranks),

@@ -134,8 +134,7 @@ class Builder:
         """The combination of channels of one mode alone."""
         mode, reshape, shape = self.modes[step.mode], self.reshape, (-1, self.modes[step.mode].lengths[1], self.post[step.mode])
         if isinstance(mode, Actions):
-            weights = self.plan.rows[step.mode][step.row]
-            return self.weighted(mode, [(int(k), weights[k].item()) for k in np.flatnonzero(weights)], shape)
+            return self.weighted(mode, self.plan.terms(step.mode, step.row), shape)
         M = self.made[step.mode][step.row, ...]
         if shape[2] == 1:  # the last axis: from the right, as one large product
             right = M.T

@@ -106,8 +106,7 @@ class Layout:
         mode, (before, after) = step.mode, self.bounds(step.mode)
         columns = self.lengths[mode][1]
         if step.row >= 0:
-            weights = plan.rows[mode][step.row]
-            self.single(mode, [(int(k), weights[k].item()) for k in np.flatnonzero(weights)], source, target, add)
+            self.single(mode, plan.terms(mode, step.row), source, target, add)
             add = True
         if step.alone is not None:
             self.step(plan, step.alone, source, target, add)

@@ -39,6 +39,14 @@ class Plan:
     roots: list[Step | float] = field(default_factory=list)
     placed: dict[Any, Any] = field(default_factory=dict)  # combinations in the library of the cores
     layouts: dict[Any, Any] = field(default_factory=dict)  # as programs, for cores of different shapes
+    known: dict[tuple[int, int], list[tuple[int, Any]]] = field(default_factory=dict)
+
+    def terms(self, mode: int, row: int) -> list[tuple[int, Any]]:
+        """[(channel, weight)] of a combination, without zeros."""
+        if (mode, row) not in self.known:
+            weights = self.rows[mode][row]
+            self.known[mode, row] = [(int(k), weights[k].item()) for k in np.flatnonzero(weights)]
+        return self.known[mode, row]
 
     def combinations(self, mode: int, like: Any) -> Any:
         """The rows of a mode as a matrix (rows, channels) that multiplies arrays like `like`."""

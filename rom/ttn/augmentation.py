@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
-from .full_bases import is_full as is_full
 from .tensors import adjoint, compilable, matrix, namespace
 
 NOISE = 30.0  # rounding units of the candidates: directions shorter than that are rounding

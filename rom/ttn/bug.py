@@ -21,7 +21,7 @@ from .method import (
     truncate,
 )
 from .right_hand_sides import RightHandSide, Views, as_rhs
-from .start import checked_parts, in_parts
+from .start import in_parts
 from .state import TTN
 from .tensors import adjoint, along, matrix, namespace, norm, qr
 
@@ -174,7 +174,6 @@ class RankAdaptiveBUG:
 
     def __post_init__(self) -> None:
         checked_adaptive(self)
-        checked_parts(self.start_parts)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)

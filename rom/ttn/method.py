@@ -113,3 +113,10 @@ def checked_adaptive(method: Any) -> None:
         raise ValueError(f"spare must be a number of directions >= 0; got {method.spare}")
     checked_truncation(method.truncation)
     checked_keep(method.keep)
+    if not (isinstance(method.start_parts, int) and method.start_parts >= 1):
+        raise ValueError(f"start_parts must be the number of parts of the first step, at least 1; got {method.start_parts!r}")
+
+
+def checked_threads(threads: int | None) -> None:
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, or None; got {threads}")

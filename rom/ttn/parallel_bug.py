@@ -18,13 +18,14 @@ from .method import (
     FLOOR,
     StepResult,
     checked_adaptive,
+    checked_threads,
     checked_tolerance,
     prepared,
     solver_for,
     truncate,
 )
 from .right_hand_sides import RightHandSide, Stage, Views, as_rhs
-from .start import checked_parts, in_parts
+from .start import in_parts
 from .state import TTN
 from .tasks import Workers, workers
 from .tensors import namespace, norm
@@ -101,14 +102,12 @@ class ParallelBUG:
 
     def __post_init__(self) -> None:
         checked_adaptive(self)
-        checked_parts(self.start_parts)
         checked_tolerance(self.theta or 0.0)
         if self.reject is not None and not self.reject > 0:
             raise ValueError(f"reject must be positive, a multiple of theta, or None; got {self.reject}")
         if not 0 <= self.start <= 1:
             raise ValueError(f"start must be a part of the span, 0 to 1; got {self.start}")
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be at least 1, or None; got {self.threads}")
+        checked_threads(self.threads)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)

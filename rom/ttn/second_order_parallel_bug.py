@@ -12,9 +12,9 @@ from .gauges import Gauges, gauges
 from .images import Images
 from .invariants import holding
 from .local_solvers import Stats, eps_of
-from .method import StepResult, checked_adaptive, prepared, solver_for, truncate
+from .method import StepResult, checked_adaptive, checked_threads, prepared, solver_for, truncate
 from .right_hand_sides import RightHandSide, Stage, View, Views, as_rhs
-from .start import checked_parts, in_parts
+from .start import in_parts
 from .state import TTN
 from .tasks import Workers, workers
 from .tensors import adjoint, along, matrix, namespace, norm, unfolding
@@ -70,9 +70,7 @@ class SecondOrderParallelBUG:
 
     def __post_init__(self) -> None:
         checked_adaptive(self)
-        checked_parts(self.start_parts)
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be at least 1, or None; got {self.threads}")
+        checked_threads(self.threads)
 
     def step(self, state: TTN, rhs: Any, t: float, h: float, *, span: tuple[float, float] | None = None) -> StepResult:
         rhs = as_rhs(rhs)

@@ -11,11 +11,6 @@ from .method import StepResult
 from .state import TTN
 
 
-def checked_parts(parts: int) -> None:
-    if not (isinstance(parts, int) and parts >= 1):
-        raise ValueError(f"start_parts must be the number of parts of the first step, at least 1; got {parts!r}")
-
-
 def in_parts(
     step: Callable[[TTN, float, float], StepResult], parts: int, state: TTN, t: float, h: float, span: tuple[float, float] | None
 ) -> StepResult:

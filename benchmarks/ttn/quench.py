@@ -84,16 +84,20 @@ def make(task: Mapping[str, Any]) -> Walk:
     """The walk of one of our integrators: its steps alone, without the records that `evolve` keeps."""
     d = task["d"]
     tree = TREES[task["tree"]]([2] * d)
-    V = np.zeros((d, d))
-    for i, j, v in task["pairs"]:
-        V[i, j] = v
-    H = TTNO.pairwise(tree, V, N, onsite=SX + N)
+    H = hamiltonian(tree, task["pairs"])
     Z = KronSum(tree, tuple((1.0 / d, {leaf: np.array([1.0, -1.0])}) for leaf in range(d)))
     walk = Ours(task["method"], as_rhs(-1j * H), TTN.product(tree, [UP] * d), task["dt"], task["dt"] * task["steps"])
     return Walk(
         walk.step, lambda: walk.state.expectation(Z).real / walk.state.norm() ** 2, lambda: max(walk.state.ranks),
         max(H.ranks),
     )  # fmt: skip
+
+
+def hamiltonian(tree: Tree, pairs: Sequence[tuple[int, int, float]]) -> TTNO:
+    V = np.zeros((tree.order, tree.order))
+    for i, j, v in pairs:
+        V[i, j] = v
+    return TTNO.pairwise(tree, V, N, onsite=SX + N)
 
 
 @dataclass(slots=True)

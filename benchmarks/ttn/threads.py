@@ -12,14 +12,14 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ...rom.ttn import RK4, TTN, TTNO, ParallelBUG, RankAdaptiveBUG, Tree
+from ...rom.ttn import RK4, TTN, ParallelBUG, RankAdaptiveBUG, Tree
 from ...rom.ttn.right_hand_sides import as_rhs
 from ..contests import Contest
 from ..document import OK, WRONG, Row
 from . import plane_source
+from .quench import LONG, UP, hamiltonian
 
 WORK = "threads"
 THREADS = 2
@@ -65,12 +65,10 @@ class Scaling:
 # -- Problems --------------------------------------------------------------------------------------------------------------
 
 
-def spins(t: float, d: int = 16) -> tuple[TTN, Any, ParallelBUG]:
-    """The quench of `quench.LONG` with ParallelBUG at t: Omega = Delta = 1, nu = 2, alpha = 1, theta 1e-8."""
-    tree, k, up = Tree.balanced([2] * d), np.arange(d), np.array([1.0, 0.0])
-    V = 2.0 / np.maximum(np.abs(np.subtract.outer(k, k)), 1)
-    H = TTNO.pairwise(tree, V, np.diag(up), onsite=np.array([[1.0, 1.0], [1.0, 0.0]]))
-    rhs, method, Y = as_rhs(-1j * H), ParallelBUG(theta=1e-8, max_rank=40, start=0), TTN.product(tree, [up] * d, rank=2)
+def spins(t: float) -> tuple[TTN, Any, ParallelBUG]:
+    """The quench of `quench.LONG` with ParallelBUG at t, theta 1e-8."""
+    tree, method = Tree.balanced([2] * LONG.d), ParallelBUG(theta=1e-8, max_rank=40, start=0)
+    rhs, Y = as_rhs(-1j * hamiltonian(tree, LONG.pairs)), TTN.product(tree, [UP] * LONG.d, rank=2)
     for step in range(round(t / 0.01)):
         Y = method.step(Y, rhs, step * 0.01, 0.01).state
     return Y, rhs, method

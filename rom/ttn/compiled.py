@@ -13,7 +13,8 @@ from typing import Any
 import numba
 import numpy as np
 
-LEFT, RIGHT, SCALE, DIAGONAL, SPARSE, ZERO = range(6)  # a matrix; one along the last axis; a number; a diagonal; a CSR matrix
+from .instructions import DIAGONAL, LEFT, RIGHT, SCALE, ZERO
+
 NARROW = 12  # columns of a source below which the library multiplies at less than half its speed
 CHUNK = 64  # rows of a product from the right that is added to something: they stay in the first cache
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}

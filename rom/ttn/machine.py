@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
+from .instructions import DIAGONAL, LEFT, RIGHT, SCALE, SPARSE, ZERO
 from .plans import Plan, Step
 from .tensors import COMPILED
-
-LEFT, RIGHT, SCALE, DIAGONAL, SPARSE, ZERO = range(6)  # operations, as in `compiled`
 
 MOST_LAYOUTS = 64  # of a plan, for cores of different shapes
 

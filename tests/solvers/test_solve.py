@@ -269,6 +269,8 @@ def test_plans_never_end_in_nothing():
 
 START = """
 import time
+import numba, scipy.linalg, scipy.sparse.linalg
+libraries = time.process_time()
 import numpy as np, scipy.sparse as sp
 import petrov
 m = 64
@@ -276,19 +278,19 @@ T = sp.diags_array([-np.ones(m - 1), 2 * np.ones(m), -np.ones(m - 1)], offsets=[
 A = (sp.kron(T, sp.eye_array(m)) + sp.kron(sp.eye_array(m), T)).tocsr()
 for method in {methods}:
     assert petrov.solve(A, np.ones(m * m), method=method).converged
-print(time.process_time())
+print(time.process_time() / libraries)
 """
 
 
 @pytest.mark.parametrize("method", ["auto", "cg"])
 def test_the_first_solve_of_a_process_is_quick(tmp_path, method):
-    """64^2 from an empty cache of compiled kernels, then from a warm one; import included, in seconds of computing. The bars are
-    generous on purpose."""
+    """64^2 from an empty cache of compiled kernels, then from a warm one, in units of what loading NumPy, SciPy and numba costs
+    in the same process (measured: 10 and 1.7). The bars are generous on purpose."""
     if os.environ.get("NUMBA_DISABLE_JIT"):
         pytest.skip("compiled code is switched off")
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "2"}
 
-    def seconds() -> float:
+    def times_loading() -> float:
         done = subprocess.run(
             [sys.executable, "-c", START.format(methods=[method])],
             env=environment,
@@ -299,8 +301,8 @@ def test_the_first_solve_of_a_process_is_quick(tmp_path, method):
         assert done.returncode == 0, done.stderr
         return float(done.stdout)
 
-    assert seconds() < 30.0
-    assert min(seconds() for _ in range(3)) < 1.5
+    assert times_loading() < 60.0
+    assert min(times_loading() for _ in range(3)) < 4.0
 
 
 def test_an_applied_preconditioner_of_the_whole_serves_the_free_rows():

@@ -8,22 +8,21 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .families import family
-from .networks.architecture import Architecture, Network
 from .preconditioner import GraphFactor, SparseInverseNetwork
 from .probe import defect
+from .recipe import Recipe
 
 SCHEMA = 1
 KEY = "petrov"  # the one entry of a file's metadata
-KINDS = {recipe.kind: recipe for recipe in (GraphFactor, SparseInverseNetwork)}
+KINDS: dict[str, Any] = {recipe.kind: recipe for recipe in (GraphFactor, SparseInverseNetwork)}
 LARGEST = 1 << 30  # bytes
-Recipe = GraphFactor | SparseInverseNetwork
+SHIPPED = Path(__file__).parent / "weights"
+SUFFIX = ".safetensors"
 
 
 class WeightsError(ValueError):
@@ -84,12 +83,8 @@ def save(recipe: Recipe, path: str | Path, facts: Mapping[str, Any] | None = Non
     The file also says which petrov wrote it and the bounds that make M definite. What `bind` gave is not kept. Raises OSError if
     it cannot be written, TypeError or ValueError for facts that JSON does not hold.
     """
-    header = {
-        "kind": recipe.kind, "petrov": version(), "architecture": asdict(recipe.network.architecture), "facts": dict(facts or {}),
-        "start": "neumann" if isinstance(recipe, SparseInverseNetwork) else recipe.start,
-        "bounds": {"epsilon": recipe.epsilon} if isinstance(recipe, SparseInverseNetwork) else {"row_sum": 1.0},
-    }  # fmt: skip
-    write(path, header, recipe.network.weights)
+    header = {"kind": recipe.kind, "petrov": version(), "facts": dict(facts or {}), **recipe.description()}
+    write(path, header, recipe.weights)
 
 
 def version() -> str:
@@ -97,11 +92,27 @@ def version() -> str:
     return sys.modules[__name__.partition(".")[0]].__version__
 
 
-def load(path: str | Path) -> Recipe:
-    """The recipe in a file that `save` or `train` wrote: a preconditioner for any solver, as M=load(path).
+def shipped() -> list[str]:
+    """The names of the weights that come with petrov."""
+    return sorted(path.stem for path in SHIPPED.glob("*" + SUFFIX))
+
+
+def located(name_or_path: str | Path) -> Path:
+    """The file of shipped weights of this name, or else the path; FileNotFoundError naming what there is."""
+    if isinstance(name_or_path, str) and name_or_path in shipped():
+        return SHIPPED / (name_or_path + SUFFIX)
+    path = Path(name_or_path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}, nor weights of that name among the shipped: {', '.join(shipped())}")
+    return path
+
+
+def load(name_or_path: str | Path) -> Any:
+    """The recipe in a file that `save` or `train` wrote, or by the name of shipped weights: a preconditioner for any solver.
 
     Needs no torch, and none to be applied. The weights are checked (shapes, finite, checksums) and the recipe is probed on a
-    small system: finite, symmetric, positive. Raises FileNotFoundError, or WeightsError saying what was found.
+    small system: finite, and, if it says that it is, symmetric and positive. Raises FileNotFoundError, naming the weights that
+    come with petrov, or WeightsError saying what was found.
 
     >>> import tempfile
     >>> from petrov.learned import SparseInverseNetwork, load, save
@@ -110,18 +121,19 @@ def load(path: str | Path) -> Recipe:
     ...     load(f"{folder}/weights.safetensors").network.parameters
     19658
     """
+    path = located(name_or_path)
     header, arrays = read(path)
     try:
         recipe = recipe_of(header, arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} holds no preconditioner of this petrov: {error}") from error
-    if told := defect(probed(recipe)):
-        raise WeightsError(f"{path} failed its probe on a system of 64 unknowns: {told}; train it again")
+    if told := defect(recipe.small()):
+        raise WeightsError(f"{path} failed its probe on a small system: {told}; train it again")
     return recipe
 
 
-def describe(path: str | Path) -> dict[str, Any]:
-    """What a file of weights says of itself: kind, petrov, architecture, start, bounds and the facts of its training.
+def describe(name_or_path: str | Path) -> dict[str, Any]:
+    """What a file of weights says of itself: kind, petrov, bounds, what its kind needs, and the facts of its training.
 
     Raises what `load` raises, but does not look at the weights.
 
@@ -132,27 +144,12 @@ def describe(path: str | Path) -> dict[str, Any]:
     ...     describe(f"{folder}/weights.safetensors")["facts"]
     {'family': 'fem2d', 'seed': 3}
     """
-    header = read(path)[0]
+    header = read(located(name_or_path))[0]
     return {key: value for key, value in header.items() if key != "sha256"}
 
 
-def recipe_of(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Recipe:
+def recipe_of(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:
     """The recipe that a header and its weights describe; KeyError, TypeError or ValueError if they describe none."""
-    kind, given = header["kind"], header["architecture"]
-    if kind not in KINDS:
-        raise ValueError(f"its kind is {kind!r}; known are {', '.join(KINDS)}")
-    if not isinstance(given, dict) or set(given) != {field.name for field in fields(Architecture)}:
-        raise ValueError("its architecture is not described by the numbers that this petrov knows")
-    network = Network(Architecture(**given), arrays)
-    if kind == GraphFactor.kind:
-        return GraphFactor(network, header["start"])
-    return SparseInverseNetwork(network, float(header["bounds"]["epsilon"]))
-
-
-def probed(recipe: Recipe) -> Any:
-    """The recipe applied to a small system, with features of the number that it reads."""
-    a = recipe.network.architecture
-    system = family("fv3d" if a.coordinates == 3 else "fv2d").system(64, 11)
-    features = np.zeros((system.A.shape[0], a.node_features))
-    points = np.resize(system.coordinates, (len(features), a.coordinates or 1))
-    return recipe.bind(coordinates=points, node_features=features, edge_features=[system.A] * a.edge_features)(system.A)
+    if header["kind"] not in KINDS:
+        raise ValueError(f"its kind is {header['kind']!r}; known are {', '.join(KINDS)}")
+    return KINDS[header["kind"]].described(header, arrays)

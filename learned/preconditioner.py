@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from ..solvers.preconditioners import Jacobi
 from .factors import EPSILON, TriangularFactors, check_epsilon, sparse_inverse, triangular
+from .families import family
 from .graph import Graph
 from .networks.architecture import Architecture, Network, untrained
 from .probe import defect
+from .recipe import fallen_back, told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +80,28 @@ class GraphFactor:
     def bind(self, *, coordinates: Any = None, node_features: Any = None, edge_features: Any = None, **_: Any) -> GraphFactor:
         """The recipe told what A alone cannot tell; what it knew and is not told again stays."""
         return told(self, coordinates=coordinates, node_features=node_features, edge_features=edge_features)
+
+    @property
+    def weights(self) -> Mapping[str, np.ndarray]:
+        return self.network.weights
+
+    def with_weights(self, weights: Mapping[str, np.ndarray]) -> GraphFactor:
+        """The same recipe with other weights; ValueError if they are not of its architecture."""
+        return replace(self, network=replace(self.network, weights=weights))
+
+    def description(self) -> dict[str, Any]:
+        """What makes the recipe again, with the weights; what `bind` gave is not kept."""
+        return {"architecture": asdict(self.network.architecture), "start": self.start, "bounds": {"row_sum": 1.0}}
+
+    @classmethod
+    def described(cls, description: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> GraphFactor:
+        """The inverse of `description`; KeyError, TypeError or ValueError if it describes none."""
+        network = Network(architecture_of(description["architecture"]), weights)
+        return cls(network, description["start"])
+
+    def small(self) -> Any:
+        """The recipe applied to a system of 64 unknowns, with features of the number that it reads."""
+        return probed(self)
 
     @property
     def module(self) -> Any:
@@ -215,6 +238,29 @@ class SparseInverseNetwork:
         return told(self, coordinates=coordinates, node_features=node_features, edge_features=edge_features)
 
     @property
+    def weights(self) -> Mapping[str, np.ndarray]:
+        return self.network.weights
+
+    def with_weights(self, weights: Mapping[str, np.ndarray]) -> SparseInverseNetwork:
+        """The same recipe with other weights; ValueError if they are not of its architecture."""
+        return replace(self, network=replace(self.network, weights=weights))
+
+    def description(self) -> dict[str, Any]:
+        """What makes the recipe again, with the weights; what `bind` gave is not kept."""
+        told = {"architecture": asdict(self.network.architecture), "start": "neumann"}
+        return {**told, "bounds": {"epsilon": self.epsilon}}
+
+    @classmethod
+    def described(cls, description: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> SparseInverseNetwork:
+        """The inverse of `description`; KeyError, TypeError or ValueError if it describes none."""
+        network = Network(architecture_of(description["architecture"]), weights)
+        return cls(network, float(description["bounds"]["epsilon"]))
+
+    def small(self) -> Any:
+        """The recipe applied to a system of 64 unknowns, with features of the number that it reads."""
+        return probed(self)
+
+    @property
     def module(self) -> Any:
         """The network as a torch module, its weights copied; needs torch and PyG."""
         from .networks.message_passing import module_of
@@ -230,11 +276,16 @@ class SparseInverseNetwork:
         return fallen_back(self.name, A, found) if (found := defect(M)) else M
 
 
-def told(recipe: Any, **facts: Any) -> Any:
-    return replace(recipe, **{name: fact for name, fact in facts.items() if fact is not None})
+def architecture_of(given: Any) -> Architecture:
+    """From its JSON value; ValueError if that holds other numbers."""
+    if not isinstance(given, dict) or set(given) != {field.name for field in fields(Architecture)}:
+        raise ValueError("its architecture is not described by the numbers that this petrov knows")
+    return Architecture(**given)
 
 
-def fallen_back(name: str, A: Any, found: str) -> Any:
-    """Jacobi instead, with a warning that says what was found."""
-    warnings.warn(f"{name} failed its probe on this matrix: {found}; Jacobi is used instead", RuntimeWarning, stacklevel=3)
-    return Jacobi()(A)
+def probed(recipe: GraphFactor | SparseInverseNetwork) -> Any:
+    a = recipe.network.architecture
+    system = family("fv3d" if a.coordinates == 3 else "fv2d").system(64, 11)
+    features = np.zeros((system.A.shape[0], a.node_features))
+    points = np.resize(system.coordinates, (len(features), a.coordinates or 1))
+    return recipe.bind(coordinates=points, node_features=features, edge_features=[system.A] * a.edge_features)(system.A)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -70,8 +68,3 @@ def module_of(network: Network) -> EncodeProcessDecode:
     module = EncodeProcessDecode(network.architecture).double()
     module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in network.weights.items()})
     return module
-
-
-def network_of(architecture: Architecture, module: Any) -> Network:
-    """The weights of a module, copied."""
-    return Network(architecture, {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()})

@@ -141,11 +141,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+class Negative:
+    """-I, which says that it is definite."""
+
+    shape, dtype, spd = (5, 5), np.dtype(float), True
+
+    def __matmul__(self, r):
+        return -r
+
+
 def test_the_probe_on_loading(tmp_path, monkeypatch):
     save(small(), tmp_path / "w")
-    monkeypatch.setattr(checkpoint, "probed", lambda recipe: -np.eye(5))
-    with pytest.raises(WeightsError, match="failed its probe on a system of 64 unknowns: it is not positive"):
+    monkeypatch.setattr(SparseInverseNetwork, "small", lambda self: Negative())
+    with pytest.raises(WeightsError, match="failed its probe on a small system: it is not positive"):
         load(tmp_path / "w")
 
 
@@ -196,9 +204,8 @@ def test_what_is_trained_is_what_is_applied(train):
     rng = np.random.default_rng(SEED)
     weights = {name: value + 0.2 * rng.standard_normal(value.shape) for name, value in recipe.network.weights.items()}
     recipe, system = GraphFactor(Network(recipe.network.architecture, weights)), PARTS.training[0].system()
-    plan = training.Plan("data", columns=3)
-    state = training.State.begin(recipe, plan, PARTS, None, "cpu")
-    value = training.loss_of(state, system, plan, training.objective_of(recipe, plan), np.random.default_rng(3))
+    objective = training.OBJECTIVES[recipe.kind][0](recipe, training.Plan("data", columns=3), "cpu")
+    value = objective.loss(objective.prepare(system), np.random.default_rng(3))
 
     M, s = system.bind(recipe)(system.A), 1 / np.sqrt(system.A.diagonal())
     B = np.random.default_rng(3).standard_normal((len(s), 3))

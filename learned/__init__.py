@@ -9,7 +9,7 @@ if not __name__.startswith("petrov."):
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .checkpoint import WeightsError, describe, load, save
+from .checkpoint import WeightsError, describe, load, save, shipped
 from .factors import NeumannFactor
 from .families import FAMILIES, Family, split
 from .preconditioner import GraphFactor, SparseInverseNetwork
@@ -17,19 +17,22 @@ from .sweeps import DiagonalSweeps
 
 if TYPE_CHECKING:
     from .training import train
+    from .tuning import tune
+
+TRAINING = {"train": ".training", "tune": ".tuning"}  # what needs torch, and its module
 
 __all__ = [
     "FAMILIES", "DiagonalSweeps", "Family", "GraphFactor", "NeumannFactor", "SparseInverseNetwork", "WeightsError", "describe",
-    "load", "save", "split", "train",
+    "load", "save", "shipped", "split", "train", "tune",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """`train`, loaded when first used: it needs torch."""
-    if name != "train":
+    """`train` and `tune`, loaded when first used: they need torch."""
+    if name not in TRAINING:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
     try:
-        return importlib.import_module(".training", __name__).train
+        return getattr(importlib.import_module(TRAINING[name], __name__), name)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "torch_geometric"):
             raise

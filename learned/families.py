@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 import numpy as np
@@ -206,13 +206,19 @@ def family(name: str) -> Family:
     return FAMILIES[name]
 
 
+class Source(Protocol):
+    """What gives a system: a Member draws it."""
+
+    def system(self) -> System: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """Members to train on, members that choose among checkpoints, members that are held out until the end."""
 
-    training: tuple[Member, ...]
-    validation: tuple[Member, ...]
-    test: tuple[Member, ...]
+    training: tuple[Source, ...]
+    validation: tuple[Source, ...]
+    test: tuple[Source, ...]
 
 
 def split(

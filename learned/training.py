@@ -18,7 +18,7 @@ import torch
 
 from ..solvers import cg, flexible_cg
 from .checkpoint import read, version, write
-from .families import Member, Split
+from .families import Source, Split
 from .objectives import graph_networks
 from .objectives.objective import Objective, weights_of
 from .plan import Plan
@@ -83,10 +83,21 @@ def train(
     >>> learned.train(start, parts, steps=2, progress=False).name
     'sparse inverse net'
     """
+    return trained(
+        recipe, parts, loss=loss, minutes=minutes, checkpoint=checkpoint, progress=progress, device=device, **options
+    ).best
+
+
+def trained(
+    recipe: Recipe, parts: Split, *, loss: str | None = None, minutes: float | None = None, checkpoint: str | Path | None = None,
+    progress: bool = True, device: str = "cpu", **options: Any,
+) -> State:  # fmt: skip
+    """Where `train` ended: the best recipe, and how it came about."""
     objective, known = OBJECTIVES[recipe.kind]
     plan = Plan(loss or known[0], **options)
     state = State.begin(recipe, objective(recipe, plan, device), plan, parts, checkpoint)
-    deadline = math.inf if minutes is None else time.perf_counter() + 60.0 * minutes
+    begun, before = time.perf_counter(), state.seconds
+    deadline = math.inf if minutes is None else begun + 60.0 * minutes
     with one_thread(), bar(progress, plan.steps, state.step) as shown:
         if state.step == 0 and not state.history:
             state.validate(parts, plan)
@@ -94,12 +105,14 @@ def train(
             value = advance(state, parts, plan)
             if state.step % plan.every == 0 or state.step == plan.steps:
                 state.validate(parts, plan)
+                state.seconds = before + time.perf_counter() - begun
                 state.write(checkpoint)
             shown(state.step, value, state.best_score)
         if state.history[-1][0] != state.step:  # the time was up
             state.validate(parts, plan)
             state.write(checkpoint)
-    return state.best
+    state.seconds = before + time.perf_counter() - begun
+    return state
 
 
 def advance(state: State, parts: Split, plan: Plan) -> float:
@@ -129,7 +142,8 @@ class State:
     best: Recipe
     best_score: float
     history: list[list[float]]
-    prepared: Callable[[Member], Any]
+    prepared: Callable[[Any], Any]
+    seconds: float = 0.0  # of all tries together
 
     @staticmethod
     def begin(recipe: Recipe, objective: Objective, plan: Plan, parts: Split, checkpoint: str | Path | None) -> State:
@@ -158,7 +172,8 @@ class State:
             moments = self.optimiser.state[parameter]  # empty for what the loss does not see
             arrays |= {f"{what}/{name}": value.detach().cpu().numpy() for what, value in moments.items() if what != "step"}
         facts = {"step": self.step, "best_score": self.best_score, "history": self.history}
-        write(checkpoint, {"kind": "training", "petrov": version(), "identity": self.identity, "facts": facts}, arrays)
+        told = {"kind": "training", "petrov": version(), "identity": self.identity, "facts": facts, "seconds": self.seconds}
+        write(checkpoint, told, arrays)
 
     def read(self, checkpoint: str | Path) -> None:
         header, arrays = read(checkpoint)
@@ -180,6 +195,7 @@ class State:
                 self.optimiser.state[parameter] = {"step": torch.tensor(float(facts["step"])), **moments}
         self.best = self.recipe.with_weights(parts["best"])
         self.step, self.best_score, self.history = facts["step"], facts["best_score"], facts["history"]
+        self.seconds = header["seconds"]
 
 
 def identity_of(recipe: Recipe, plan: Plan, parts: Split) -> dict[str, Any]:
@@ -188,10 +204,10 @@ def identity_of(recipe: Recipe, plan: Plan, parts: Split) -> dict[str, Any]:
     planned = {key: value for key, value in asdict(plan).items() if key != "steps"}
     members = {"training": parts.training, "validation": parts.validation}
     told = {"kind": recipe.kind, "start": start, "plan": planned, "recipe": recipe.description(), **members}
-    return json.loads(json.dumps(told))
+    return json.loads(json.dumps(told, default=lambda member: member.digest))
 
 
-def iterations(recipe: Any, members: Sequence[Member], rtol: float = 1e-8) -> float:
+def iterations(recipe: Any, members: Sequence[Source], rtol: float = 1e-8) -> float:
     """The geometric mean of the iterations over these systems, of cg, or of flexible_cg where M is not known to be definite.
 
     A solve that does not converge counts as its limit.

@@ -1,4 +1,4 @@
-"""The command line: `petrov solve | generate | bench | doctor`. Results go to stdout, messages to stderr.
+"""The command line: `petrov solve | generate | train | bench | doctor`. Results go to stdout, messages to stderr.
 
 Exit codes: 0 solved, 1 not solved, 2 bad input, 130 interrupted. What a command needs is loaded when it runs, so that
 `petrov --help` loads no solver.
@@ -21,6 +21,7 @@ from . import __version__
 SOLVED, NOT_SOLVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 METHODS = ("auto", "cg", "block_cg", "flexible_cg", "minres", "gmres", "gcrodr", "bicgstab", "lsmr", "direct")
 PRECONDITIONERS = ("auto", "none", "jacobi", "chebyshev", "ic", "ilu", "fsai", "amg", "gmg", "rs")
+KINDS = ("graph-factor", "sparse-inverse-network")
 SEED = 20_317
 
 EPILOG = "exit codes: 0 solved, 1 not solved, 2 bad input, 130 interrupted"
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     add_solve(commands.add_parser("solve", help="solve A x = b from files", epilog=EPILOG))
     add_generate(commands.add_parser("generate", help="training data for operator learning", epilog=EPILOG))
+    add_train(commands.add_parser("train", help="weights of a learned preconditioner", epilog=EPILOG))
     add_bench(commands.add_parser("bench", help="run a suite, or compare two runs"))
     doctor = commands.add_parser("doctor", help="what is installed, what works, what is missing")
     doctor.set_defaults(run=lambda arguments: part(".benchmarks.doctor").main())
@@ -101,6 +103,23 @@ def add_generate(command: argparse.ArgumentParser) -> None:
     add("--shard", type=int, default=256, metavar="N", help="samples a file (default: 256)")
 
 
+def add_train(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=train)
+    add = command.add_argument
+    add("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
+    add("--family", required=True, nargs="+", metavar="NAME", help="of systems to train on, as fem2d (a wrong name lists them)")
+    add("--out", type=Path, metavar="FILE", help="for the weights (default: KIND.safetensors)")
+    add("--minutes", type=float, help="at most (default: until the steps are done)")
+    add("--steps", type=int, metavar="N", help="of the optimiser (default: 400)")
+    add("--loss", help="default: that of the kind (a wrong name lists them)")
+    add("--sizes", type=int, nargs="+", metavar="N", help="unknowns of the systems trained on")
+    add("--unseen-sizes", type=int, nargs="+", metavar="N", help="unknowns of those that choose among the weights met")
+    add("--systems", type=int, metavar="N", help="to train on (default: 64)")
+    add("--start", metavar="WEIGHTS", help="a file or the name of shipped weights to go on from (default: untrained)")
+    add("--seed", type=int, help="of the vectors (default: 10267)")
+    add("--device", default="cpu", help="of torch, as cuda (default: cpu)")
+
+
 def add_bench(command: argparse.ArgumentParser) -> None:
     suites = command.add_subparsers(metavar="SUITE", required=True)
     poisson = suites.add_parser("poisson", help="Poisson-like and real systems, petrov and its peers")
@@ -123,7 +142,11 @@ def add_bench(command: argparse.ArgumentParser) -> None:
     ttn.set_defaults(run=bench_ttn)
     ttn.add_argument("--quick", action="store_true", help="few steps and small sizes, two minutes")
     ttn.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
-    for command in (poisson, peers, sequences, rom, ttn):
+    learned = suites.add_parser("learned", help="learned preconditioners beside their untrained twins and all classical ones")
+    learned.set_defaults(run=bench_learned)
+    learned.add_argument("--quick", action="store_true", help="small sizes, two minutes")
+    learned.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
+    for command in (poisson, peers, sequences, rom, ttn, learned):
         command.add_argument("--json", type=Path, metavar="FILE", help="keep the rows, and go on with an unfinished run")
         command.add_argument("--html", type=Path, metavar="FILE", help="write the report")
     compare = suites.add_parser("compare", help="two JSON files of earlier runs side by side")
@@ -162,6 +185,11 @@ def bench_ttn(arguments: argparse.Namespace) -> int:
     return suite.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
 
 
+def bench_learned(arguments: argparse.Namespace) -> int:
+    suite = part(".benchmarks.learned.suite")
+    return suite.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
+
+
 def generate(arguments: argparse.Namespace) -> int:
     """Write what is missing in the folder, with a bar on a terminal."""
     petrov, dataset, problems = part("."), part(".solvers.dataset"), part(".solvers.problems")
@@ -185,6 +213,33 @@ def generate(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
     print(summary if summary.systems else "nothing was missing")
     print(f"{wanted.samples} samples of {' x '.join(map(str, wanted.shape))} are in {arguments.out}")
+    return SOLVED
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train and write the weights; the same command goes on where one was stopped."""
+    out = arguments.out or Path(f"{arguments.kind}.safetensors")
+    if out.suffix != ".safetensors" or out.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"--out {out}: give the name of a .safetensors file in an existing, writable folder")
+    if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
+        raise ValueError(f"--minutes must be positive; got {arguments.minutes}")
+    checkpoint, runs = part(".learned.checkpoint"), part(".learned.runs")
+    start = None if arguments.start is None else checkpoint.load(arguments.start)
+    given = {name: getattr(arguments, name) for name in ("sizes", "unseen_sizes", "loss", "steps", "seed")}
+    run = runs.asked(
+        arguments.kind, tuple(arguments.family), start=start, count=arguments.systems,
+        **{name: value for name, value in given.items() if value is not None},
+    )  # fmt: skip
+    try:
+        run.perform(out, minutes=arguments.minutes, device=arguments.device, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        say(f"interrupted; the same command goes on from {out}.training")
+        return INTERRUPTED
+    facts = checkpoint.describe(out)["facts"]
+    print(
+        f"{out}: {facts['iterations']:.1f} iterations on unseen sizes, {facts['iterations_before']:.1f} before; "
+        f"{facts['steps']} steps in {facts['seconds']:.0f} s"
+    )
     return SOLVED
 
 

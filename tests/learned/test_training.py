@@ -286,3 +286,45 @@ def test_weights_are_checked_where_they_enter():
     with pytest.raises(ValueError, match="must be finite"):
         Network(small().network.architecture, {k: np.full_like(v, np.nan) for k, v in small().network.weights.items()})
     assert problems.poisson(3).spd
+
+
+# Fine-tuning, and training by command.
+
+
+def test_tune(train):
+    from petrov import learned
+
+    systems = [problems.jump(9, seed=seed, contrast=1e4)[:2] for seed in range(5)]
+    options = {"steps": 30, "every": 10, "batch": 1, "columns": 3, "rate": 1e-2, "progress": False}
+    start = small("graph")
+    tuned = learned.tune(start, systems, **options)
+    assert same(tuned, learned.tune(start, iter(systems), **options))
+    A, b = systems[1]
+    assert cg(A, b, M=tuned).iterations < 0.9 * cg(A, b, M=start).iterations
+    for few in ([], systems[:1]):
+        with pytest.raises(ValueError, match=f"two systems or more.*got {len(few)}"):
+            learned.tune(small(), few)
+    with pytest.raises(ValueError, match=r"systems\[1\]: b must have shape \(81,\)"):
+        learned.tune(small(), [systems[0], (systems[0][0], np.ones(3))])
+    with pytest.raises(TypeError, match=r"systems\[0\] must be \(A, b\)"):
+        learned.tune(small(), [3, 4])
+
+
+TRAIN = ["train", "sparse-inverse-network", "--family", "fv2d", "--systems", "3", "--sizes", "60", "--unseen-sizes", "120", "--steps", "2"]
+
+
+def test_train_by_command(train, tmp_path, capsys):
+    from petrov.cli import main
+
+    out = tmp_path / "w.safetensors"
+    assert main([*TRAIN, "--out", str(out)]) == 0 and "iterations on unseen sizes" in capsys.readouterr().out
+    first, facts = load(out), describe(out)["facts"]
+    assert facts["families"] == ["fv2d"] and facts["steps"] == 2 and facts["seconds"] > 0 and list(tmp_path.iterdir()) == [out]
+    assert main([*TRAIN, "--out", str(out)]) == 0 and same(first, load(out))
+    assert main([*TRAIN, "--out", str(out), "--start", str(out)]) == 0
+    for wrong, says in (
+        (["--family", "nope"], "family must be one of fem2d"), (["--loss", "nope"], "loss must be one of sai, unrolled-cg, kaporin"),
+        (["--out", str(tmp_path / "w.npy")], "name of a .safetensors file"), (["--minutes", "0"], "--minutes must be positive"),
+        (["--family", "fv2d", "fv3d"], "one dimension"), (["--start", str(tmp_path / "no")], "there is no file"),
+    ):  # fmt: skip
+        assert main([*TRAIN, *wrong]) == 2 and says in capsys.readouterr().err

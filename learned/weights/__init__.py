@@ -1,0 +1,1 @@
+"""Weights that come with petrov, and how they were made."""

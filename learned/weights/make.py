@@ -1,0 +1,34 @@
+"""How the weights that come with petrov were made: `python -m petrov.learned.weights.make NAME ...`, or --all.
+
+On one machine the same seeds give the same bits. A run that was stopped is gone on with by the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ..checkpoint import SHIPPED, SUFFIX, describe
+from ..runs import Run
+
+RUNS: dict[str, Run] = {}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m petrov.learned.weights.make", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RUNS))
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--device", default="cpu", help="of torch (default: cpu, on which the bits are promised)")
+    arguments = parser.parse_args(argv)
+    names = list(RUNS) if arguments.all else arguments.names
+    if unknown := [name for name in names if name not in RUNS]:
+        parser.error(f"no weights are named {', '.join(unknown)}; there are {', '.join(RUNS)}")
+    for name in names:
+        path = SHIPPED / (name + SUFFIX)
+        RUNS[name].perform(path, device=arguments.device)
+        facts = describe(path)["facts"]
+        print(f"{name}: {facts['iterations_before']:.1f} -> {facts['iterations']:.1f} iterations, {facts['seconds']:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@
 #   make bench-sequences  recycling, blocks and petrov.Sequence beside a paper and their rivals, an hour: report/sequences.html
 #   make bench-rom  reduced models beside pyMOR, ten minutes: report/rom.html
 #   make bench-ttn  integrators on trees beside PyTreeNet and TeNPy where they are, ten minutes: report/ttn.html
+#   make bench-learned  learned preconditioners beside classical ones, a quarter of an hour: report/learned.html
 #   make history    the asv benchmarks on this commit, kept in report/asv
 #   make petsc      PETSc with hypre, MUMPS and GAMG from Debian, and petsc4py and mpi4py into .venv
 #   make test-mpi   the tests marked mpi (after `make petsc`)
@@ -31,7 +32,7 @@ endif
 CONSTRAINTS := $(if $(filter constrained,$(TORCH)),--constraint .ci/constraints.txt)
 PIP_INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences bench-rom bench-ttn history petsc test-mpi test-gpu
+.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences bench-rom bench-ttn bench-learned history petsc test-mpi test-gpu
 .DELETE_ON_ERROR:
 
 # A recipe that fails is removed whole: a half-made .venv would pass for a made one.
@@ -79,6 +80,10 @@ bench-rom: $(VENV)/demo.stamp
 bench-ttn: $(VENV)/demo.stamp
 	@mkdir -p report
 	$(BIN)/petrov bench ttn --html report/ttn.html --json report/ttn.json
+
+bench-learned: $(VENV)/demo.stamp
+	@mkdir -p report
+	$(BIN)/petrov bench learned --html report/learned.html --json report/learned.json
 
 # asv measures the environment that it is started in; its results are filed under the commit.
 ASV := $(BIN)/asv

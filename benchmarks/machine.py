@@ -75,10 +75,10 @@ def version(name: str) -> str:
 
 
 def source_digest() -> str:
-    """First 12 hex digits of SHA-256 over the .py files of petrov's solvers, rom and benchmarks: which code was timed."""
+    """First 12 hex digits of SHA-256 over the .py files of solvers, rom, learned and benchmarks: which code was timed."""
     here = Path(__file__).resolve().parent
     digest = hashlib.sha256()
-    for folder in (here, here.with_name("rom"), here.with_name("solvers")):
+    for folder in (here, *(here.with_name(name) for name in ("rom", "learned", "solvers"))):
         for path in sorted(folder.rglob("*.py")):
             digest.update(path.relative_to(folder.parent).as_posix().encode())
             digest.update(path.read_bytes())

@@ -156,8 +156,15 @@ def bounded_rows(graph: Graph, off: np.ndarray) -> np.ndarray:
 def triangular(graph: Graph, off: np.ndarray, name: str) -> TriangularFactors:
     """M = (L L^T)^-1, L_ii = sqrt(a_ii), L_ij = sqrt(a_ii) l_ij with l = bounded_rows(off (m,)); SPD for any finite off.
 
-    Kept as L = L1 D^1/2 with L1 unit lower triangular and D = diag(A), for the sweeps of the incomplete factors. O(nnz);
-    ValueError if an entry is not finite.
+    O(nnz); ValueError if an entry is not finite.
+    """
+    return substitutions(graph, bounded_rows(graph, off), name)
+
+
+def substitutions(graph: Graph, off: np.ndarray, name: str) -> TriangularFactors:
+    """The same with rows as they are: l_ij = off on the edges below the diagonal. SPD, however large what a sweep may grow to.
+
+    Kept as L = L1 D^1/2 with L1 unit lower triangular and D = diag(A), for the sweeps of the incomplete factors.
     """
     from ..solvers.kernels import triangular as kernels
 
@@ -165,7 +172,7 @@ def triangular(graph: Graph, off: np.ndarray, name: str) -> TriangularFactors:
         raise ValueError(f"{name} needs finite factors; L holds NaN or infinity")
     lower = graph.rows > graph.columns
     rows, columns = graph.rows[lower], graph.columns[lower]
-    factor = bounded_rows(graph, off)[lower] * graph.scale[columns] / graph.scale[rows]
+    factor = off[lower] * graph.scale[columns] / graph.scale[rows]
     starts = np.zeros(graph.size + 1, np.uint32)
     np.cumsum(np.bincount(rows, minlength=graph.size), out=starts[1:])
     columns = columns.astype(np.uint32)

@@ -1,0 +1,1 @@
+"""Learned preconditioners beside what they have to beat."""

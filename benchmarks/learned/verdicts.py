@@ -1,0 +1,321 @@
+"""What the rows of `petrov bench learned` say: to the bars, and whether learning helped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import stages
+from ..document import OK, SKIPPED, Row, by_problem
+from ..sequences.verdicts import Verdict
+from ..table import ratio, seconds
+from . import definite, works
+from .samples import Sample, Spread, of, paired
+from .ways import BASELINE, NETWORK, SCALARS, UNTRAINED
+
+WORKS = {
+    works.FAMILY: "held-out systems of every family, five kinds of right-hand sides",
+    works.GRID: "structured grids: learned multigrid beside our hand-tuned one",
+    works.MESH: "unstructured meshes and the pressure of flows: learned multigrid beside PyAMG",
+    works.GROWTH: "iterations and seconds as the mesh is refined",
+    works.SHIFT: "what no family draws",
+    definite.WORK: "symmetric and positive on every matrix at hand",
+}
+ONE_BAR, ONE_TARGET, TEN_BAR = 1.0, 0.8, 0.85  # of our geometric multigrid's seconds
+FEWEST, MOST = 7, 11  # iterations on grids, whatever the size
+NOISE_BAR = 25
+PYAMG_BAR, PYAMG_TARGET = 1 / 2, 1 / 4
+SAVED = 0.85  # of the iterations of scalars alone
+THIRD = 1 / 3  # of the iterations of PyAMG's default on rotated anisotropy
+CLASSICAL = ("SSOR", "Neumann factor")
+GEOMETRIC = "GeometricMultigrid"
+
+
+class Standing(NamedTuple):
+    """A learned preconditioner on one problem: its three forms, and the baselines that were right."""
+
+    kin: str
+    problem: str
+    untrained: Row | None
+    scalars: Row | None
+    network: Row | None
+    baselines: tuple[Row, ...]
+
+    def best(self, right_hand_sides: int = 1, library: str = "", name: str = "") -> Row | None:
+        """The baseline of the lowest median total, of those of a library or a name."""
+        rows = [row for row in self.baselines if row.library == (library or row.library) and row.method.startswith(name)]
+        return min(rows, key=lambda row: total(row, right_hand_sides), default=None)
+
+
+def total(row: Row, right_hand_sides: int) -> float:
+    """The median over the systems of set-up and so many solves."""
+    spread = of(row, lambda one: one.total(right_hand_sides))
+    return spread.median if spread else float("inf")
+
+
+def role(row: Row) -> tuple[str, str]:
+    """(role, kin) of a row."""
+    name, _, kin = row.chose.partition(" of ")
+    return name, kin
+
+
+def right(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.status == OK and row.history]
+
+
+def standings(rows: Sequence[Row]) -> list[Standing]:
+    """Every learned preconditioner on every problem that was timed; absent ones as well."""
+    found = []
+    for problem, group in by_problem(row for row in rows if row.work in works.TIMED).items():
+        kins = list(dict.fromkeys(role(row)[1] for row in group if role(row)[1]))
+        base = tuple(row for row in right(group) if role(row)[0] == BASELINE)
+        for kin in kins:
+            forms = {role(row)[0]: row for row in group if role(row)[1] == kin}
+            # SSOR and the Neumann factor need no weights: to what is not of their kind they are baselines
+            others = tuple(row for row in right(group) if role(row)[1] != kin and row.method.startswith(CLASSICAL))
+            found.append(Standing(kin, problem, forms.get(UNTRAINED), forms.get(SCALARS), forms.get(NETWORK), base + others))
+    return found
+
+
+def iterations(one: Sample) -> float:
+    return one.iterations
+
+
+def totals(right_hand_sides: int) -> Any:
+    return lambda one: one.total(right_hand_sides)
+
+
+# -- Bars ------------------------------------------------------------------------------------------------------------------
+
+
+def verdicts(rows: Sequence[Row]) -> list[Verdict]:
+    return [*of_grids(rows), *of_meshes(rows), *of_growth(rows), *of_shifts(rows), *of_factors(rows), *of_definite(rows)]
+
+
+def compared(
+    work: str, what: str, ours: Row | None, rival: Row | None, quantity: Any, bar: float, target: float | None = None
+) -> Verdict:
+    """The median of the paired ratios against a bar; not measured where there are no weights."""
+    told = ratio(bar) + (f", target {ratio(target)}" if target else "")
+    if ours is None or ours.status == SKIPPED:
+        return Verdict(work, what, "no weights here", told, None)
+    if ours.status != OK:
+        return Verdict(work, what, f"{ours.status}: {ours.reason}", told, False)
+    found = paired(ours, rival, quantity)
+    if found is None or rival is None:
+        return Verdict(work, what, "no rival was right", told, None)
+    return Verdict(work, what, f"{said(found)} of {rival.method}", told, found.median <= bar)
+
+
+def said(found: Spread | None) -> str:
+    """The median, and the quartiles where they differ."""
+    if found is None:
+        return "-"
+    return f"{found.median:.2f}" + (f" ({found.low:.2f} to {found.high:.2f})" if found.high > found.low else "")
+
+
+def of_grids(rows: Sequence[Row]) -> list[Verdict]:
+    found = []
+    for one in standings(rows):
+        if one.problem.startswith(works.GRID) and one.kin.startswith("grid"):
+            found += [
+                compared(
+                    works.GRID, f"{one.problem}: set-up + {k} solves", one.network, one.best(k, name=GEOMETRIC), totals(k), bar,
+                    target,
+                )
+                for k, bar, target in ((1, ONE_BAR, ONE_TARGET), (10, TEN_BAR, None))
+            ]  # fmt: skip
+    return found
+
+
+def of_meshes(rows: Sequence[Row]) -> list[Verdict]:
+    found = []
+    for one in standings(rows):
+        if one.problem.startswith(works.MESH) and one.kin == "graph-multigrid":
+            what = f"{one.problem}: set-up + solve"
+            found.append(compared(works.MESH, what, one.network, one.best(library="pyamg"), totals(1), PYAMG_BAR, PYAMG_TARGET))
+            what = f"{one.problem}: iterations, of scalars alone"
+            found.append(compared(works.MESH, what, one.network, one.scalars, iterations, SAVED))
+    return found
+
+
+def of_growth(rows: Sequence[Row]) -> list[Verdict]:
+    """Iterations of grid multigrid at all sizes of a coefficient."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.work == works.GROWTH and role(row) == (NETWORK, "grid-multigrid-2d") and row.family.endswith("2-D"):
+            groups.setdefault(row.family, []).append(row)
+    bar = f"{FEWEST} to {MOST}"
+    found = []
+    for family, group in groups.items():
+        counts = [row.iterations for row in group if row.status == OK and row.iterations is not None]
+        told = ", ".join(f"{round((row.rows or 0) ** 0.5)}^2: {row.iterations}" for row in group if row.status == OK)
+        absent = all(row.status == SKIPPED for row in group)
+        met = None if absent else len(counts) == len(group) and max(counts) <= MOST
+        found.append(Verdict(works.GROWTH, f"{family}: iterations", told or "no weights here", bar, met))
+    return found
+
+
+def of_shifts(rows: Sequence[Row]) -> list[Verdict]:
+    found = []
+    for one in standings(rows):
+        name = one.problem.partition(": ")[2]
+        of_name = {row.method: row for row in one.baselines}
+        if not one.problem.startswith(works.SHIFT):
+            continue
+        if name.startswith("cellwise") and one.kin == "grid-multigrid-2d":
+            found.append(bounded(works.SHIFT, f"{name}: iterations", one.network, NOISE_BAR))
+        if name.startswith("rotated") and one.kin == "graph-multigrid":
+            default, evolution = of_name.get("PyAMG SA"), of_name.get("PyAMG SA, evolution")
+            found.append(compared(works.SHIFT, f"{name}: iterations", one.network, default, iterations, THIRD))
+            found.append(compared(works.SHIFT, f"{name}: set-up + solve", one.network, evolution, totals(1), 1.0))
+    return found
+
+
+def bounded(work: str, what: str, row: Row | None, bar: int) -> Verdict:
+    if row is None or row.status == SKIPPED:
+        return Verdict(work, what, "no weights here", f"{bar}", None)
+    met = row.status == OK and row.iterations is not None and row.iterations <= bar
+    return Verdict(work, what, f"{row.iterations}" if row.status == OK else row.status, f"{bar}", met)
+
+
+FACTORS = {"graph-factor-2d": "IC(0)", "sparse-inverse-2d": "Jacobi"}
+
+
+def of_factors(rows: Sequence[Row]) -> list[Verdict]:
+    """Networks of factors on the family that they were trained on."""
+    found = []
+    for one in standings(rows):
+        if one.kin in FACTORS and one.problem.startswith(f"{works.FAMILY}: fem2d"):
+            rival = next((row for row in one.baselines if row.method == FACTORS[one.kin]), None)
+            what = f"{one.kin}: iterations, of {FACTORS[one.kin]}'s"
+            found.append(compared(works.FAMILY, what, one.network, rival, iterations, 1.0))
+    return found
+
+
+def of_definite(rows: Sequence[Row]) -> list[Verdict]:
+    """One line a learned preconditioner: on how many matrices it was definite; IC(0)'s shifts beside it."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.work == definite.WORK and row.status != SKIPPED:
+            groups.setdefault(row.method, []).append(row)
+    shifted = sum(any("shifted" in text for text in row.warnings) for row in groups.get("IC(0)", []))
+    found = []
+    for method, group in groups.items():
+        if role(group[0])[0] not in (SCALARS, NETWORK) or group[0].method.startswith(CLASSICAL):
+            continue  # what is definite by its algebra
+        fell = [row for row in group if any("instead" in text for text in row.warnings)]
+        told = f"{sum(row.status == OK for row in group)} of {len(group)}"
+        told += f", {len(fell)} of them by falling back" if fell else ""
+        told += f"; IC(0) met a pivot that is not positive on {shifted}"
+        found.append(Verdict(definite.WORK, f"{method}: definite on", told, "all", all(row.status == OK for row in group)))
+    return found
+
+
+# -- Did learning help? ----------------------------------------------------------------------------------------------------
+
+
+class Help(NamedTuple):
+    """The network beside its twin of tuned scalars: iterations and totals of 1 and 10 right-hand sides, as paired ratios."""
+
+    kin: str
+    problem: str
+    iterations: Spread
+    one: Spread
+    ten: Spread
+
+    @property
+    def word(self) -> str:
+        """Of iterations and of the seconds of ten right-hand sides: both count."""
+        if self.iterations.median < 1.0 and self.ten.median < 1.0:
+            return "helps"
+        return "fewer iterations, no time" if self.iterations.median < 1.0 else "does not help"
+
+
+def helps(rows: Sequence[Row]) -> list[Help]:
+    found = []
+    for one in standings(rows):
+        if one.network is None or one.scalars is None or OK not in (one.network.status,) or one.scalars.status != OK:
+            continue
+        parts = [paired(one.network, one.scalars, what) for what in (iterations, totals(1), totals(10))]
+        if all(part is not None for part in parts):
+            found.append(Help(one.kin, one.problem, *parts))  # type: ignore[arg-type]
+    return found
+
+
+class BreakEven(NamedTuple):
+    """After how many matrices, each with one right-hand side (ten), the seconds of training came back; None: never."""
+
+    kin: str
+    problem: str
+    rival: str
+    training: float | None
+    gain: float  # seconds a matrix with one right-hand side, median of the paired differences
+    one: float | None
+    ten: float | None
+
+
+def break_evens(rows: Sequence[Row], weights: dict[str, Any]) -> list[BreakEven]:
+    """Against the best baseline of each problem."""
+    found = []
+    for one in standings(rows):
+        training = (weights.get(one.kin) or {}).get("seconds")
+        if one.network is None or one.network.status != OK or (best := one.best()) is None:
+            continue
+        rivals = {k: one.best(k) for k in (1, 10)}
+        gains = {k: gain(one.network, rival, k) for k, rival in rivals.items()}
+        counts = {k: training / g if training and g and g > 0 else None for k, g in gains.items()}
+        found.append(BreakEven(one.kin, one.problem, best.method, training, gains[1] or 0.0, counts[1], counts[10]))
+    return found
+
+
+def gain(ours: Row, rival: Row | None, right_hand_sides: int) -> float | None:
+    """The median over the systems of the seconds saved."""
+    if rival is None:
+        return None
+    theirs = {int(values[0]): Sample(*values) for values in rival.history}
+    both = [(Sample(*values), theirs[int(values[0])]) for values in ours.history if int(values[0]) in theirs]
+    return float(np.median([b.total(right_hand_sides) - a.total(right_hand_sides) for a, b in both])) if both else None
+
+
+# -- Growth ----------------------------------------------------------------------------------------------------------------
+
+
+class Slope(NamedTuple):
+    """A way on a family at several sizes: iterations by unknowns, and d log iterations / d log n."""
+
+    family: str
+    method: str
+    counts: tuple[tuple[int, int], ...]
+    slope: float
+
+
+def slopes(rows: Sequence[Row]) -> list[Slope]:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.work == works.GROWTH and row.status == OK and row.iterations and row.method != "direct":
+            groups.setdefault((row.family, row.method), []).append(row)
+    found = []
+    for (family, method), group in groups.items():
+        counts = sorted((row.rows or 0, row.iterations or 0) for row in group)
+        if len(counts) >= 3:
+            logarithms = np.log(np.array(counts, dtype=float))
+            slope = float(np.polyfit(logarithms[:, 0], logarithms[:, 1], 1)[0])
+            found.append(Slope(family, method, tuple(counts), slope))
+    return found
+
+
+def tally(rows: Sequence[Row]) -> str:
+    """How many bars were met, and on how many problems the network helped, one sentence each."""
+    helped = helps(rows)
+    said = stages.tally(verdicts(rows))
+    if helped:
+        won = sum(one.word == "helps" for one in helped)
+        said += f" Learning beat tuned scalars in iterations and time on {won} of {len(helped)} pairs of problem and network."
+    return said
+
+
+def training_said(value: float | None) -> str:
+    return "unknown" if value is None else seconds(value)

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from ..solvers.problems.fields import balls, blocks, lognormal
 from ..solvers.problems.grid import centres, finite_volumes
 from .meshes import Mesh, mass, mesh, stiffness
+from .obstacles import WALLS, bodies, poisson
 
 COEFFICIENTS = ("constant", "lognormal", "blocks", "inclusions")
 CELLS = {2: 64, 3: 24}  # a side of the grid on which the coefficient of a mesh is drawn
@@ -25,7 +26,8 @@ class System(NamedTuple):
     """A x = b with what a recipe may be told of it.
 
     A : csr_array (n, n), SPD; b : (n,), standard normal; coordinates : (n, dim); node_features : (n, 1), 1 where an unknown is
-    coupled to a Dirichlet side; edge_features : (mass, stiffness), whose sum is A.
+    coupled to a Dirichlet side; edge_features : (mass, stiffness), whose sum is A; grid : cells along each axis (last axis
+    fastest), or None; mask : booleans of that shape, True where a cell holds an unknown, None if all do.
     """
 
     A: Any
@@ -34,12 +36,15 @@ class System(NamedTuple):
     node_features: np.ndarray
     edge_features: tuple[Any, Any]
     name: str
+    grid: tuple[int, ...] | None = None
+    mask: np.ndarray | None = None
 
     def bind(self, recipe: Any) -> Any:
-        """The recipe told of this system's coordinates and features, if it wants to know."""
+        """The recipe told of this system's coordinates, features and grid, if it wants to know."""
         if not hasattr(recipe, "bind"):
             return recipe
-        return recipe.bind(coordinates=self.coordinates, node_features=self.node_features, edge_features=self.edge_features)
+        told = {"coordinates": self.coordinates, "node_features": self.node_features, "edge_features": self.edge_features}
+        return recipe.bind(**told, grid=self.grid, mask=self.mask)
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.A.shape[0]} unknowns, {self.A.nnz} entries"
@@ -65,6 +70,9 @@ class Family:
         The most a mesh has.
     reaction : float
         The largest c h^2 / K, drawn between this / 10^3 and this; 0 for none.
+    obstacles : int
+        The most solid bodies in a grid, one at least if this is not 0; their walls, in all of a system alike, are Dirichlet or
+        Neumann, and the sides of the grid are Dirichlet. Needs finite volumes of constant coefficients.
 
     Examples
     --------
@@ -80,6 +88,7 @@ class Family:
     anisotropy: float = 1.0
     holes: int = 0
     reaction: float = 0.0
+    obstacles: int = 0
 
     def __post_init__(self) -> None:
         if self.dim not in CELLS:
@@ -90,6 +99,8 @@ class Family:
             raise ValueError("anisotropy must lie in (0, 1], holes and reaction be at least 0")
         if not self.elements and (self.anisotropy < 1 or self.holes):
             raise ValueError("finite volumes take no anisotropy and no holes: use elements=True")
+        if self.obstacles < 0 or (self.obstacles and (self.elements or self.coefficients != ("constant",) or self.reaction)):
+            raise ValueError("obstacles need finite volumes, coefficients=('constant',) and no reaction")
 
     def system(self, size: int, seed: int) -> System:
         """The system of about `size` unknowns that this seed draws: the same bits whenever it is called on one machine.
@@ -99,6 +110,8 @@ class Family:
         if size < 20 or seed < 0:
             raise ValueError(f"size must be at least 20 and seed at least 0; got {size!r} and {seed!r}")
         rng = np.random.default_rng([seed, size, crc32(self.name.encode())])
+        if self.obstacles:
+            return by_obstacles(self, size, rng)
         return by_elements(self, size, rng) if self.elements else by_volumes(self, size, rng)
 
 
@@ -137,7 +150,21 @@ def by_volumes(family: Family, size: int, rng: np.random.Generator) -> System:
     A = sp.csr_array(K + M)
     points = centres(n, dim)
     near = (((points < 1 / n) | (points > 1 - 1 / n)) & choice).any(axis=1).astype(float)
-    return System(A, rng.standard_normal(n**dim), points, near[:, None], (M, K), f"{family.name}, {kind}")
+    name = f"{family.name}, {kind}"
+    return System(A, rng.standard_normal(n**dim), points, near[:, None], (M, K), name, (n,) * dim)
+
+
+def by_obstacles(family: Family, size: int, rng: np.random.Generator) -> System:
+    """Finite volumes between solid bodies, on a grid of `size` cells."""
+    n, dim = max(4, round(size ** (1 / family.dim))), family.dim
+    solid = bodies(n, dim, int(rng.integers(1, family.obstacles + 1)), rng)
+    walls = str(rng.choice(WALLS))
+    K = poisson(solid, walls)
+    free, length = ~solid.ravel(), K.shape[0]
+    near = (K.sum(axis=1) > 0.5).astype(float)  # a Dirichlet face or neighbour is what makes a row's sum positive
+    M = sp.csr_array((length, length))
+    b = rng.standard_normal(length)
+    return System(K, b, centres(n, dim)[free], near[:, None], (M, K), f"{family.name}, {walls} walls", (n,) * dim, ~solid)
 
 
 def coefficient(family: Family, n: int, rng: np.random.Generator) -> tuple[str, np.ndarray]:
@@ -183,6 +210,8 @@ FAMILIES = {
         Family("fv3d", False, 3),
         Family("anisotropic2d", True, 2, ("constant", "lognormal"), anisotropy=1e-3, holes=1),
         Family("heat2d", True, 2, holes=3, reaction=1.0),
+        Family("obstacles2d", False, 2, ("constant",), obstacles=8),
+        Family("obstacles3d", False, 3, ("constant",), obstacles=8),
     )
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from cases import CASES, DTYPES, FORMS, METHODS, Bare, residual
 
-from petrov.solvers import Status, compact, lsmr
+from petrov.solvers import Status, compact, flexible_cg, lsmr
 from petrov.solvers.operator import Counted
 
 SOLVABLE = [(name, case) for name, (_, kinds) in METHODS.items() for case in CASES if case.kind in kinds]
@@ -121,6 +123,64 @@ def test_flexible_cg_survives_a_preconditioner_that_changes():
     assert result.converged
     with pytest.raises(TypeError, match=r"cg needs a linear M.*flexible_cg"):
         METHODS["cg"][0](A, b, M=Fickle(A))
+
+
+DIRECTIONS = {  # whatever a network may return
+    "r": lambda A, rng: lambda r: r,
+    "the solution": lambda A, rng: lambda r: np.linalg.solve(A, r),
+    "uphill": lambda A, rng: lambda r: -r,
+    "far too long": lambda A, rng: lambda r: 1e200 * r,
+    "far too short": lambda A, rng: lambda r: 1e-200 * r,
+    "noise": lambda A, rng: lambda r: rng.standard_normal(len(r)),
+    "not linear": lambda A, rng: lambda r: np.maximum(r, 0.1 * r),
+    "skewed": lambda A, rng: lambda r: r + np.roll(r, 1) - np.roll(r, -1),
+    "in single precision": lambda A, rng: lambda r: r.astype("float32"),
+    "writes to r": lambda A, rng: lambda r: np.multiply(r, 2.0, out=r),
+}
+
+
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_no_direction_lets_the_error_grow(name):
+    """In the norm of A, whatever comes back; and the search along it is exact."""
+    A, b = CASES[3].system("float64")
+    solution, iterates = np.linalg.solve(A, b), [0.0 * b]
+    direction = DIRECTIONS[name](A, np.random.default_rng(3))
+    result = flexible_cg(A, b, direction=direction, max_iterations=25, callback=lambda state: iterates.append(state.x.copy()) or False)
+    errors = [np.sqrt((x - solution) @ A @ (x - solution)) for x in iterates]
+    assert len(errors) > 1 and all(late <= early * (1 + 1e-12) for early, late in pairwise(errors))
+    assert errors[-1] < 0.99 * errors[0] and result.preconditioner == "<lambda>"
+    for before, x in pairwise(iterates[:20]):  # no step of another length is better
+        step, r = x - before, b - A @ x
+        assert abs(step @ r) <= 1e-9 * np.linalg.norm(step) * np.linalg.norm(b)
+
+
+def test_directions_are_made_conjugate_to_the_last():
+    """With a memory of all of them, any independent directions solve a system of n unknowns in n steps."""
+    A, b = CASES[4].system("float64")
+    n, taken, rng = len(b), [], np.random.default_rng(4)
+
+    def noise(r):
+        return rng.standard_normal(len(r))
+
+    result = flexible_cg(A, b, direction=noise, memory=n, callback=lambda state: taken.append(state.x.copy()) or False)
+    assert result.converged and n - 3 <= result.iterations <= n
+    steps = np.diff(np.array([0 * b, *taken]), axis=0)[:12]
+    lengths = np.sqrt(np.einsum("in,nm,im->i", steps, A, steps))
+    assert np.abs((steps @ A @ steps.T) / np.outer(lengths, lengths) - np.eye(12)).max() < 1e-10
+    assert flexible_cg(A, b, direction=noise, memory=2, max_iterations=n).status.name == "MAX_ITERATIONS"
+
+
+def test_a_direction_is_an_M():
+    """The same steps; columns one by one; other libraries."""
+    torch = pytest.importorskip("torch")
+    A, b = CASES[4].system("float64")
+    inverse = np.diag(1 / np.diag(A))
+    one, other = flexible_cg(A, b, M=inverse), flexible_cg(A, b, direction=lambda r: inverse @ r)
+    assert one.iterations == other.iterations and np.allclose(one.x, other.x, rtol=1e-10)
+    both = flexible_cg(A, np.column_stack([b, b[::-1]]), direction=lambda r: inverse @ r)
+    assert both.converged and both.iterations[0] == one.iterations and np.allclose(both.x[:, 0], one.x, rtol=1e-10)
+    far = flexible_cg(torch.from_numpy(A), torch.from_numpy(b), direction=lambda r: r / 3)
+    assert far.converged and isinstance(far.x, torch.Tensor)
 
 
 def test_gmres_restart_limits_memory_not_correctness():

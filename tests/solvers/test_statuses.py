@@ -111,6 +111,12 @@ PROVOKED = [
     (S.INCONSISTENT, (cg, flexible_cg, minres), lambda: (neumann(), 1 + np.arange(N) % 3, {})),
     (S.BREAKDOWN, (bicgstab,), lambda: (np.array([[0.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 0.0]), {})),
     (S.BREAKDOWN, (gmres, bicgstab), lambda: (np.zeros((N, N)), B(), {})),
+    (S.BREAKDOWN, (flexible_cg,), lambda: (T(), B(), {"M": Operator(lambda r, count: np.ones(N))})),  # said INCONSISTENT once
+    (S.BREAKDOWN, (flexible_cg,), lambda: (T(), B(), {"direction": lambda r: np.ones(N)})),
+    (S.BREAKDOWN, (flexible_cg,), lambda: (T(), B(), {"direction": lambda r: 0 * r})),
+    (S.BREAKDOWN, (flexible_cg,), lambda: (T(), B(), {"direction": lambda r: np.append(r[::-1][:20], -r[::-1][20:])})),
+    (S.NONFINITE_PRECONDITIONER, (flexible_cg,), lambda: (T(), B(), {"direction": lambda r: r * NAN})),
+    (S.NONFINITE_PRECONDITIONER, (flexible_cg,), lambda: (T(), B(), {"direction": lambda r: r / np.zeros(N)})),
     (S.NONFINITE_PRECONDITIONER, KRYLOV, lambda: (T(), B(), {"M": Operator(nan_from_fifth, sp.eye_array(N).tocsr())})),
     (S.NONFINITE_OPERATOR, KRYLOV, lambda: (Operator(nan_from_fifth), B(), {})),
     (S.NONFINITE_INPUT, KRYLOV, lambda: (T(), B() * NAN, {})),
@@ -373,6 +379,14 @@ ERRORS = [
         ValueError,
         "memory must be an integer >= 1 (directions to stay orthogonal to); got 0",
     ),
+    (lambda: flexible_cg(T(), B(), direction=T(), M=T()), ValueError, "flexible_cg takes M or direction, not both; got both"),
+    (lambda: flexible_cg(T(), B(), direction=T()), TypeError, "direction must be callable, direction(r) -> q of r's shape; got"),
+    (
+        lambda: flexible_cg(T(), B(), direction=lambda r: r[:3]),
+        ValueError,
+        "direction(r) must return an array of r's shape (40,); <lambda> returned (3,)",
+    ),
+    (lambda: flexible_cg(T(), B(), direction=lambda r: None), ValueError, "direction(r) must return an array of r's shape"),
     (lambda: lsmr(np.ones((4, 2)), np.ones(3)), ValueError, "lsmr needs a NumPy b (4,) beside A (4, 2); got (3,)"),
     (lambda: lsmr(np.ones((4, 2)), np.full(4, NAN)), ValueError, "b is nan at index 0; an input holds NaN or infinity; clean it"),
     # what a product returns

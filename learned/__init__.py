@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .checkpoint import WeightsError, describe, load, save, shipped
 from .factors import NeumannFactor
 from .families import FAMILIES, Family, split
+from .graph_multigrid import GraphMultigrid
 from .preconditioner import GraphFactor, SparseInverseNetwork
 from .sweeps import DiagonalSweeps
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 TRAINING = {"train": ".training", "tune": ".tuning"}  # what needs torch, and its module
 
 __all__ = [
-    "FAMILIES", "DiagonalSweeps", "Family", "GraphFactor", "NeumannFactor", "SparseInverseNetwork", "WeightsError", "describe",
+    "FAMILIES", "DiagonalSweeps", "Family", "GraphFactor", "GraphMultigrid", "NeumannFactor", "SparseInverseNetwork", "WeightsError", "describe",
     "load", "save", "shipped", "split", "train", "tune",
 ]  # fmt: skip
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from .graph_multigrid import GraphMultigrid
 from .preconditioner import GraphFactor, SparseInverseNetwork
 from .probe import defect
 from .recipe import Recipe
 
 SCHEMA = 1
 KEY = "petrov"  # the one entry of a file's metadata
-KINDS: dict[str, Any] = {recipe.kind: recipe for recipe in (GraphFactor, SparseInverseNetwork)}
+KINDS: dict[str, Any] = {recipe.kind: recipe for recipe in (GraphFactor, GraphMultigrid, SparseInverseNetwork)}
 LARGEST = 1 << 30  # bytes
 SHIPPED = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"

@@ -8,12 +8,13 @@ choice` holds every choice against the methods that it passed over.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from .direct import factorize
 from .external.pyamg import PyAMG
+from .operator import name_of
 from .preconditioners import (
     Chebyshev,
     GeometricMultigrid,
@@ -29,6 +30,7 @@ DIRECT_AT_ONCE = 2.5e-3  # seconds below which a factorisation, which cannot fai
 SURE = 0.02  # seconds up to which it may take twice as long as an iteration that may fail
 MULTIGRID_FROM = 10_000  # rows: below, milliseconds are to be won, and the compiler takes seconds at its first use
 DENSE_LIMIT = 4_000  # rows up to which a dense matrix is factorised
+LEAST_GUARD = 100  # iterations that any M is given
 DIRECT_LIMIT = 600.0  # estimated seconds beyond which a factorisation is no fallback but a lost afternoon
 
 PRECONDITIONERS: dict[str, Callable[[], Any]] = {
@@ -56,6 +58,13 @@ class Factorise:
         return factorize(A, spd=self.spd)
 
 
+class Candidate(Protocol):
+    """A recipe that says what it costs, so that it can be chosen among others."""
+
+    def estimate(self, facts: Facts) -> tuple[float, float] | None: ...  # seconds of set-up and solve, and of another solve
+    def __call__(self, A: Any) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One thing to try: a method by name, a preconditioner (operator, recipe or None), the reason in a few words."""
@@ -72,9 +81,9 @@ def named(M: str) -> Any:
     return PRECONDITIONERS[M]()
 
 
-def plans(facts: Facts, singular: bool, uses: int = 1) -> list[Plan]:
+def plans(facts: Facts, singular: bool, uses: int = 1, candidates: Sequence[Candidate] = ()) -> list[Plan]:
     """What to try for A when the user leaves both method and M open, best first; `singular`: a null space was given; `uses`:
-    right-hand sides to come, over which a set-up pays."""
+    right-hand sides to come, over which a set-up pays; `candidates`: recipes that stand beside our own."""
     shape = describe(facts)
     if facts.form == "operator":
         if facts.symmetric:
@@ -88,10 +97,12 @@ def plans(facts: Facts, singular: bool, uses: int = 1) -> list[Plan]:
         iterative = [Plan("cg", Jacobi(), shape)] if facts.positive else [Plan("gmres", None, shape)]
         factor = Plan("direct", Factorise(), f"{shape}: a factorisation is cheap and sure")
         return [factor] if facts.n <= DENSE_LIMIT else [*iterative, factor]
-    return sparse_plans(facts, shape, singular, uses)
+    return sparse_plans(facts, shape, singular, uses, candidates)
 
 
-def sparse_plans(facts: Facts, shape: str, singular: bool, uses: int = 1) -> list[Plan]:
+def sparse_plans(
+    facts: Facts, shape: str, singular: bool, uses: int = 1, candidates: Sequence[Candidate] = ()
+) -> list[Plan]:
     """Everything that suits A, the quickest by estimate first; a factorisation that is quick enough before all."""
     border = 2.0 if singular else 1.0  # a null space costs a dense border
     seconds, again = border * direct_seconds(facts), border * direct_again(facts)
@@ -102,7 +113,10 @@ def sparse_plans(facts: Facts, shape: str, singular: bool, uses: int = 1) -> lis
     factors = [(cost, Plan("direct", direct_recipe(facts, singular), why))]
     if factors[0][1].M.spd:
         factors.append((cost + seconds, Plan("direct", Factorise(), "with pivoting")))
-    iterations = [(once + (uses - 1) * more, plan) for once, more, plan in iterative_plans(facts, shape, singular)]
+    known = iterative_plans(facts, shape, singular)
+    if facts.symmetric and facts.definite == 1 and not singular:
+        known += candidate_plans(facts, shape, candidates)
+    iterations = [(once + (uses - 1) * more, plan) for once, more, plan in known]
     tries = [*iterations, *(factors if seconds <= DIRECT_LIMIT else [])]
     return [plan for _, plan in sorted(tries, key=lambda pair: pair[0])]
 
@@ -142,6 +156,18 @@ def iterative_plans(facts: Facts, shape: str, singular: bool) -> list[tuple[floa
         (ilu, 0.8 * ilu, Plan("gmres", IncompleteLU(), f"{shape}: quicker than a factorisation")),
         (2 * ilu, 1.6 * ilu, Plan("bicgstab", IncompleteLU(), "gmres failed")),
     ]
+
+
+def candidate_plans(facts: Facts, shape: str, candidates: Sequence[Candidate]) -> list[tuple[float, float, Plan]]:
+    """Those of the candidates that take A, with what they say they cost."""
+    costs = [(M, M.estimate(facts)) for M in candidates]
+    return [(*cost, Plan("cg", M, f"{shape}: {name_of(M)}, a candidate")) for M, cost in costs if cost is not None]
+
+
+def guard(facts: Facts, M: Any) -> int | None:
+    """Iterations beyond which a recipe that was made by training is given up: twice what Jacobi is expected to need on a mesh of
+    this diameter. None for any other M, and where the mesh is not known."""
+    return max(LEAST_GUARD, math.ceil(3.0 * facts.depth)) if getattr(M, "trained", False) and facts.depth else None
 
 
 def describe(facts: Facts) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from .choose import Candidate
 from .krylov import lsmr
 from .result import SolveError, SolveResult, Status
 from .solver import Solver
@@ -16,7 +17,8 @@ ANSWERS = {Status.CONVERGED, Status.STOPPED}
 def solve(
     A: Any, b: Any, *, method: str = "auto", M: Any = "auto", x0: Any = None, rtol: float | None = None, atol: float = 0.0,
     max_iterations: int | None = None, time_limit: float | None = None, callback: Callable[[Any], Any] | None = None,
-    nullspace: Any = None, near_nullspace: Any = None, seed: int = 20_231_109, raise_on_failure: bool = True,
+    nullspace: Any = None, near_nullspace: Any = None, candidates: Sequence[Candidate] = (), seed: int = 20_231_109,
+    raise_on_failure: bool = True,
 ) -> SolveResult:  # fmt: skip
     """Solve A x = b: choose the method and the preconditioner from what can be seen of A, and prove the answer.
 
@@ -41,6 +43,9 @@ def solve(
         converged means ||P(b - A x)|| <= max(rtol ||P b||, atol), `inconsistency` is ||b - P b|| / ||b||.
     near_nullspace : (n, d)
         What A nearly maps to zero (rigid-body modes); given to preconditioners that can use it, never to the test.
+    candidates : sequence of recipes
+        Which the automatic choice weighs with its own by what they say they cost: a recipe with a method estimate(facts) ->
+        (seconds of set-up and solve, seconds of another solve), or None where A does not suit it. See `solvers.recognise.Facts`.
     seed : int
         For the sampled symmetry test of an operator without entries.
     raise_on_failure : bool
@@ -64,7 +69,8 @@ def solve(
     -----
     Rows whose only nonzero is on the diagonal (Dirichlet conditions enforced without their columns) are eliminated exactly
     before A is judged. A symmetric A with a negative diagonal is solved as -A x = -b. When the first choice fails for a
-    reason that another method may survive, the next one is tried and the reason says so.
+    reason that another method may survive, the next one is tried and the reason says so. A trained M that takes more than twice
+    the iterations expected of Jacobi is given up for the automatic choice, with a RuntimeWarning.
 
     Examples
     --------
@@ -78,7 +84,7 @@ def solve(
             raise ValueError("lsmr takes no M and no nullspace (it returns the least-squares solution by itself); leave them out")
         result = lsmr(A, b, x0=x0, rtol=rtol, atol=atol, max_iterations=max_iterations)
         return finish(result, raise_on_failure, {*ANSWERS, Status.INCONSISTENT})
-    solver = Solver(A, method=method, M=M, nullspace=nullspace, near_nullspace=near_nullspace, seed=seed)
+    solver = Solver(A, method=method, M=M, nullspace=nullspace, near_nullspace=near_nullspace, candidates=candidates, seed=seed)
     result = solver.run(
         b, x0=x0, rtol=rtol, atol=atol, max_iterations=max_iterations, time_limit=time_limit, callback=callback
     )  # fmt: skip

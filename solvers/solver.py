@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from . import arrays
 from .arrays import Space
-from .choose import Factorise, Plan, describe, direct_recipe, named, plans
+from .choose import Candidate, Factorise, Plan, describe, direct_recipe, guard, named, plans
 from .compiling import Compiling, compiler_seconds
 from .direct.refinement import direct
 from .direct.sparse import Factorization
@@ -54,12 +55,14 @@ class Solver:
 
     def __init__(
         self, A: Any, *, method: str = "auto", M: Any = "auto", nullspace: Any = None, near_nullspace: Any = None,
-        seed: int = 20_231_109, uses: int = 1,
+        candidates: Sequence[Candidate] = (), seed: int = 20_231_109, uses: int = 1,
     ):  # fmt: skip
+        if wrong := [M for M in candidates if not (callable(M) and hasattr(M, "estimate"))]:
+            raise TypeError(f"candidates are recipes with a method estimate(facts); got {name_of(wrong[0])}: give that as M")
         if method != "auto" and method not in METHODS:
             raise ValueError(f"method must be one of auto, {', '.join(METHODS)}, lsmr; got {method!r}")
         self.method, self.M, self.seed = method, named(M) if isinstance(M, str) and M != "auto" else M, seed
-        self.arguments = (nullspace, near_nullspace)
+        self.arguments, self.candidates = (nullspace, near_nullspace), tuple(candidates)
         self.plans: list[Plan] = []
         self.ready: dict[int, Any] = {}
         self.former: dict[type, Any] = {}
@@ -140,15 +143,19 @@ class Solver:
     def make_plans(self, uses: int = 1) -> list[Plan]:
         """The user's wish where there is one, else the automatic choice."""
         if self.method == "auto" and isinstance(self.M, str):
-            return plans(self.facts, self.nullspace is not None, uses)
+            return self.automatic(uses)
         if self.method == "auto":
-            return [Plan(self.method_for(self.M), self.M, f"{describe(self.facts)}; M was given")]
+            given = Plan(self.method_for(self.M), self.M, f"{describe(self.facts)}; M was given")
+            return [given, *(self.automatic(uses) if guard(self.facts, self.M) else [])]
         if self.method == "direct":
             return [Plan("direct", M, "asked for") for M in self.factorisations()]
         if isinstance(self.M, str):
-            suited = [plan for plan in plans(self.facts, self.nullspace is not None, uses) if plan.method == self.method]
+            suited = [plan for plan in self.automatic(uses) if plan.method == self.method]
             return [replace(plan, why="asked for") for plan in suited] or [Plan(self.method, None, "asked for")]
         return [Plan(self.method, self.M, "asked for")]
+
+    def automatic(self, uses: int) -> list[Plan]:
+        return plans(self.facts, self.nullspace is not None, uses, self.candidates)
 
     def factorisations(self) -> list[Any]:
         """The user's own, or the one that suits A and, where that trusts A to be definite, the one that does not."""
@@ -270,10 +277,15 @@ class Solver:
             compiled, setup = compiled + within, setup - within
         A = self.A if self.nullspace is None else Projected(self.A, self.nullspace)
         method, keywords = recycling(plan.method, A, M, **keywords)
+        limit = guard(self.facts, plan.M) if index + 1 < len(self.plans) else None
+        if limit is not None:
+            limit = keywords["max_iterations"] = min(limit, iteration_limit(keywords.get("max_iterations"), A.shape[0]))
         if method == "cg" and self.method == "auto" and "recycle" not in keywords and shared_search_pays(A, M, b):
             method = "block_cg"
         with Compiling() as clock:
             result = METHODS[method](A, b, **keywords)
+        if limit is not None and result.status is Status.MAX_ITERATIONS:
+            given_up(plan, limit, self.plans[index + 1])
         late = max(0.0, min(clock.done - result.compile_seconds, result.solve_seconds))  # by M, when it was first applied
         return replace(
             result, setup_seconds=setup, solve_seconds=result.solve_seconds - late,
@@ -312,6 +324,16 @@ class Solver:
             return f"Solver: {self.defect}"
         first = self.plans[0]
         return f"Solver {self.original.shape[0]} x {self.original.shape[1]}: {first.method} + {name_of(first.M)} ({first.why})"
+
+
+def given_up(plan: Plan, limit: int, instead: Plan) -> None:
+    """Say that a trained preconditioner does not suit this matrix, and what is used instead."""
+    other = " + ".join([instead.method, *([name_of(instead.M)] if instead.M is not None else [])])
+    warnings.warn(
+        f"{name_of(plan.M)} was given up after {limit} iterations, more than it should need: this matrix is unlike those it was "
+        f"trained on; {other} is used instead",
+        RuntimeWarning, stacklevel=2,
+    )  # fmt: skip
 
 
 def lasting(M: Any) -> Any:

@@ -44,6 +44,7 @@ class Options:
     max_iterations: int | None = None
     time_limit: float | None = None
     recycle: int | str = "auto"
+    candidates: tuple[Any, ...] = ()
     seed: int = 20_231_109
 
 
@@ -221,7 +222,7 @@ class Course:
         if self.solver is None:
             self.solver = Solver(
                 A, method=options.method, M=options.M, nullspace=options.nullspace, near_nullspace=options.near_nullspace,
-                seed=options.seed, uses=uses,
+                candidates=options.candidates, seed=options.seed, uses=uses,
             )  # fmt: skip
         else:
             self.solver.update(A, uses=uses)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +14,7 @@ from .reading import Batch, batches
 
 TOGETHER = 16  # right-hand sides of one matrix that are solved at once
 MOST_NUMBERS = 2**23  # of a block of them
+TUNED_FROM, TUNED_ON = 32, 16  # systems at hand from which M is tuned, and on how many of them
 DONE = (Status.CONVERGED, Status.STOPPED)
 
 
@@ -50,7 +51,7 @@ class Sequence:
 
     Parameters
     ----------
-    rtol, atol, method, M, nullspace, near_nullspace, max_iterations, time_limit, seed
+    rtol, atol, method, M, nullspace, near_nullspace, max_iterations, time_limit, candidates, seed
         As in `petrov.solve`; time_limit in seconds a system.
     recycle : 'auto' or int
         Directions that are recycled: 0 for none, k for k in every solve by cg or gmres, 'auto' for 20 where that proves cheaper.
@@ -59,6 +60,9 @@ class Sequence:
         first system: then a neighbour saves nothing.
     window : int
         Systems of a generator that are read ahead to be sorted. 1 for a generator whose next system depends on the last x.
+    tune : callable, optional
+        tune(M, systems) -> M, called once before the first solve where 32 systems or more are read ahead, with 16 of them: as
+        `petrov.learned.tune` with a learned M, which then is better on these systems for the minutes it takes.
     progress : bool
         Show a bar.
     raise_on_failure : bool
@@ -85,8 +89,9 @@ class Sequence:
     def __init__(
         self, *, rtol: float | None = None, atol: float = 0.0, method: str = "auto", M: Any = "auto", nullspace: Any = None,
         near_nullspace: Any = None, max_iterations: int | None = None, time_limit: float | None = None,
-        recycle: int | str = "auto", sort: str | None = "auto", window: int = 256, seed: int = 20_231_109,
-        progress: bool = False, raise_on_failure: bool = True,
+        recycle: int | str = "auto", sort: str | None = "auto", window: int = 256, candidates: Iterable[Any] = (),
+        tune: Callable[[Any, list[Any]], Any] | None = None, seed: int = 20_231_109, progress: bool = False,
+        raise_on_failure: bool = True,
     ):  # fmt: skip
         if recycle != "auto" and (isinstance(recycle, bool) or not isinstance(recycle, int) or recycle < 0):
             raise ValueError(f"recycle must be 'auto' or an integer >= 0; got {recycle!r}")
@@ -94,9 +99,12 @@ class Sequence:
             raise ValueError(f"sort must be 'auto', None, 'greedy', 'hilbert' or 'grouped'; got {sort!r}")
         if isinstance(window, bool) or not isinstance(window, int) or window < 1:
             raise ValueError(f"window must be an integer >= 1 (systems read ahead); got {window!r}")
+        if tune is not None and (isinstance(M, str) or not callable(M) or hasattr(M, "shape")):
+            raise TypeError(f"tune needs M, a recipe to tune such as petrov.learned.load(...); got M={M!r}")
         self.options = Options(
-            rtol, atol, method, M, nullspace, near_nullspace, max_iterations, time_limit, recycle, seed,
+            rtol, atol, method, M, nullspace, near_nullspace, max_iterations, time_limit, recycle, tuple(candidates), seed,
         )  # fmt: skip
+        self.tune = tune
         self.sort, self.window, self.progress, self.raise_on_failure = sort, window, progress, raise_on_failure
         self.results: list[SolveResult] = []
         self.course = Course(self.options)
@@ -138,6 +146,7 @@ class Sequence:
         try:
             with bar(self.progress, source.total) as step:
                 for batch in source.batches:
+                    self.tuned(batch)
                     for indices, A, bs, uses, ahead in self.ordered(batch):
                         for index, result in zip(indices, self.next(indices, A, bs, uses, ahead), strict=True):
                             if write is not None:
@@ -150,6 +159,13 @@ class Sequence:
         finally:
             self.results, self.spent = [found[index] for index in sorted(found)], time.perf_counter() - begin
         return self.results
+
+    def tuned(self, batch: Batch) -> None:
+        """Begin with an M tuned on systems of the first batch, if that was asked for and many are there."""
+        if self.tune is None or self.course.last is not None or len(batch) < TUNED_FROM:
+            return
+        among = [batch.system(k * len(batch) // TUNED_ON) for k in range(TUNED_ON)]
+        self.course = Course(replace(self.options, M=self.tune(self.options.M, among)))
 
     def next(self, indices: list[int], A: Any, bs: list[Any], uses: int, ahead: int) -> list[SolveResult]:
         """The next systems, whatever their outcome; what only these solves could use is dropped."""

@@ -378,3 +378,23 @@ def test_costs_try_what_is_new_once_and_return_to_what_is_cheap():
         taken.append(name)
         costs.settle(name, seconds[name], ["fresh", "kept"])
     assert taken[-20:].count("kept") == 20
+
+
+def test_tune_is_asked_once_with_systems_of_the_sequence():
+    asked = []
+
+    def tune(M, systems):
+        asked.append((M, systems))
+        return Jacobi(diagonal=4 * np.ones(N))
+
+    systems = [(sp.csr_array(L + 0.1 * k * sp.eye_array(N)), F) for k in range(40)]
+    sequence = petrov.Sequence(M=Jacobi(), tune=tune)
+    assert all(r.converged for r in sequence.solve(systems)) and sequence.course.options.M.diagonal is not None
+    assert len(asked) == 1 and len(asked[0][1]) == 16 and all(any(A is B for B, _ in systems) for A, _ in asked[0][1])
+    sequence.solve(systems[:31])
+    assert len(asked) == 1
+    sequence.solve(system for system in systems)
+    assert len(asked) == 2 and asked[1][0].diagonal is None
+    for M in ("auto", None, sp.eye_array(N)):
+        with pytest.raises(TypeError, match="tune needs M, a recipe"):
+            petrov.Sequence(M=M, tune=tune)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ import scipy.sparse as sp
 from cases import CASES, DTYPES, FORMS, Bare, residual
 
 import petrov
-from petrov.solvers import SolveError, Status
+from petrov.solvers import Jacobi, SolveError, Status
 from petrov.solvers.choose import plans
 from petrov.solvers.recognise import recognise
 from petrov.solvers.storage import compact
@@ -303,6 +306,71 @@ def test_the_first_solve_of_a_process_is_quick(tmp_path, method):
 
     assert times_loading() < 60.0
     assert min(times_loading() for _ in range(3)) < 4.0
+
+
+# Candidates, and recipes made by training.
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """M = diag(values), which says what it costs."""
+
+    values: np.ndarray
+    cost: tuple[float, float] | None
+    trained: bool = False
+    name: str = "a diagonal"
+
+    def estimate(self, facts):
+        return self.cost if facts.n == len(self.values) else None
+
+    def __call__(self, A):
+        return Spd(sp.diags_array(self.values).tocsr())
+
+
+@dataclass(frozen=True)
+class Spd:
+    matrix: Any
+    linear: bool = True
+    spd: bool = True
+
+    @property
+    def shape(self):
+        return self.matrix.shape
+
+    @property
+    def dtype(self):
+        return self.matrix.dtype
+
+    def __matmul__(self, r):
+        return self.matrix @ r
+
+
+def test_candidates_are_weighed_by_what_they_say_they_cost():
+    A, b, n = grid(60), np.arange(3600.0), 3600
+    cheap, dear, strange = (Diagonal(np.ones(k), cost) for k, cost in ((n, (1e-7, 1e-7)), (n, (1e3, 1.0)), (7, (0.0, 0.0))))
+    taken = petrov.solve(A, b, candidates=[strange, dear, cheap])
+    assert taken.method == "cg" and "a diagonal, a candidate" in taken.reason
+    assert petrov.solve(A, b, candidates=[dear, strange]).method == "direct"
+    assert petrov.solve(A, b, candidates=[Diagonal(np.ones(n), None)]).method == "direct"
+    many = petrov.Sequence(candidates=[cheap])
+    assert "a candidate" in many.solve([(A, b)])[0].reason
+    assert "a candidate" not in petrov.solve(A + sp.eye_array(n, k=1), b, candidates=[cheap]).reason
+    with pytest.raises(TypeError, match="candidates are recipes with a method estimate"):
+        petrov.solve(A, b, candidates=[Jacobi()])
+
+
+def test_a_trained_recipe_whose_count_explodes_is_given_up():
+    A, b = grid(40), np.random.default_rng(5).standard_normal(1600)
+    bad = 10.0 ** np.random.default_rng(6).uniform(-6, 6, 1600)
+    with pytest.warns(RuntimeWarning, match="a diagonal was given up after .* unlike those it was trained on; direct"):
+        result = petrov.solve(A, b, M=Diagonal(bad, None, trained=True))
+    assert result.converged and result.method == "direct"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert petrov.solve(A, b, M=Diagonal(np.ones(1600), None, trained=True)).method == "cg"  # it suits
+        assert not petrov.solve(A, b, M=Diagonal(bad, None), max_iterations=400, raise_on_failure=False).converged  # not trained
+        with pytest.raises(petrov.SolveError):  # the user's own method is kept to
+            petrov.solve(A, b, method="cg", M=Diagonal(bad, None, trained=True), max_iterations=400)
 
 
 def test_an_applied_preconditioner_of_the_whole_serves_the_free_rows():

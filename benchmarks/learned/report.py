@@ -10,8 +10,9 @@ from .. import figures, report
 from ..document import OK, Document, Row, by_problem
 from . import definite, works
 from .samples import of
+from .standings import break_evens, helps, role, slopes, total
 from .tables import COLUMNS, break_even_line, help_line, lines
-from .verdicts import WORKS, break_evens, helps, role, slopes, tally, total, verdicts
+from .verdicts import WORKS, tally, verdicts
 
 TEMPLATE = "learned.html.j2"
 COLOURS = {  # learned: dark and full; its scalars broken; its start dotted; baselines thin

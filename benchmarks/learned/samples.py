@@ -60,3 +60,10 @@ def paired(a: Row | None, b: Row | None, what: Callable[[Sample], float]) -> Spr
         return None
     of_b = {one.member: what(one) for one in samples(b)}
     return spread([what(one) / of_b[one.member] for one in samples(a) if of_b.get(one.member, 0.0) > 0 and what(one) != NONE])
+
+
+def said(found: Spread | None) -> str:
+    """The median, and the quartiles where they differ."""
+    if found is None:
+        return "-"
+    return f"{found.median:.2f}" + (f" ({found.low:.2f} to {found.high:.2f})" if found.high > found.low else "")

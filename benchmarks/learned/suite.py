@@ -17,8 +17,9 @@ from ..document import Document, Row, by_problem
 from ..stages import Suite
 from . import report, works
 from .contest import Timing
+from .standings import break_evens, helps, slopes
 from .tables import HEADS, break_even_line, brief, help_line, lines
-from .verdicts import WORKS, break_evens, helps, slopes, tally, verdicts
+from .verdicts import WORKS, tally, verdicts
 from .ways import fingerprints
 from .works import contests
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from ..document import OK, Row
 from ..table import seconds
-from .samples import NONE, Spread, of
-from .verdicts import BreakEven, Help, right, said, total, training_said
+from .samples import NONE, Spread, of, said
+from .standings import BreakEven, Help, right, total
 
 COLUMNS = (
     "method", "role", "set-up", "solve", "1 solve", "quartiles", "10", "100", "an iteration", "iterations", "1e-4", "1e-12",
@@ -73,11 +73,12 @@ def help_line(one: Help) -> dict[str, str]:
 def break_even_line(one: BreakEven) -> dict[str, str]:
     def after(value: float | None) -> str:
         if one.training is None:
-            return "training not told"
+            return "-"
         return "never" if value is None else f"{value:,.0f}"
 
+    training = "not told" if one.training is None else seconds(one.training)
     saved = seconds(one.gain) if one.gain > 0 else f"-{seconds(-one.gain)}"
     return {
-        "kin": one.kin, "problem": one.problem, "rival": one.rival, "training": training_said(one.training), "saved": saved,
+        "kin": one.kin, "problem": one.problem, "rival": one.rival, "training": training, "saved": saved,
         "one": after(one.one), "ten": after(one.ten),
     }  # fmt: skip

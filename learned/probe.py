@@ -11,14 +11,16 @@ SEED = 33_071
 ROUNDING = {"float64": 1e-10, "float32": 1e-4}  # of |u| |M v|: a difference of u^T M v and v^T M u
 
 
-def defect(M: Any) -> str:
-    """What is wrong with M, in words, as four pairs of random vectors show; the empty string if nothing. Cost: 8 products.
+def defect(M: Any, *, pairs: int = PAIRS, dtype: Any = None) -> str:
+    """What is wrong with M, in words, as pairs of random vectors show; the empty string if nothing. Cost: 2 products a pair.
+
+    dtype: the precision in which M computes, if it is not that of its results.
 
     An M that says that it is not linear, or not known to be definite, need only be finite.
     """
-    n, dtype = M.shape[0], np.dtype(M.dtype)
+    n, dtype = M.shape[0], np.dtype(M.dtype if dtype is None else dtype)
     rng = np.random.default_rng(SEED)
-    for _ in range(PAIRS if n else 0):
+    for _ in range(pairs if n else 0):
         u, v = rng.standard_normal((2, n)).astype(dtype)
         Mu, Mv = M @ u, M @ v
         if not (np.isfinite(Mu).all() and np.isfinite(Mv).all()):

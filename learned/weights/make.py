@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from ..checkpoint import SHIPPED, SUFFIX, describe
+from ..preconditioner import GraphFactor, SparseInverseNetwork
 from ..runs import Run
 
-RUNS: dict[str, Run] = {}
+FACTORS: dict[str, Any] = {"families": ("fem2d",), "sizes": (300, 600), "unseen_sizes": (3000,), "count": 256}
+SLOWLY = {"loss": "unrolled-cg", "columns": 6, "decay": 0.998}
+RUNS: dict[str, Run] = {
+    "graph-factor-2d": Run(GraphFactor.untrained, **FACTORS, options={**SLOWLY, "steps": 1500, "unrolled": 20}),
+    "sparse-inverse-2d": Run(SparseInverseNetwork.untrained, **FACTORS, options={**SLOWLY, "steps": 2000, "unrolled": 16}),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

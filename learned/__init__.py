@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .checkpoint import WeightsError, describe, load, save, shipped
+from .conjugate_directions import ConjugateDirections
 from .factors import NeumannFactor
 from .families import FAMILIES, Family, split
 from .graph_multigrid import GraphMultigrid
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 TRAINING = {"train": ".training", "tune": ".tuning"}  # what needs torch, and its module
 
 __all__ = [
-    "FAMILIES", "DiagonalSweeps", "Family", "GraphFactor", "GraphMultigrid", "NeumannFactor", "SparseInverseNetwork", "WeightsError", "describe",
-    "load", "save", "shipped", "split", "train", "tune",
+    "FAMILIES", "ConjugateDirections", "DiagonalSweeps", "Family", "GraphFactor", "GraphMultigrid", "NeumannFactor",
+    "SparseInverseNetwork", "WeightsError", "describe", "load", "save", "shipped", "split", "train", "tune",
 ]  # fmt: skip
 
 

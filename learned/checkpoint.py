@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .conjugate_directions import ConjugateDirections
 from .graph_multigrid import GraphMultigrid
 from .preconditioner import GraphFactor, SparseInverseNetwork
 from .probe import defect
@@ -20,7 +21,8 @@ from .recipe import Recipe
 
 SCHEMA = 1
 KEY = "petrov"  # the one entry of a file's metadata
-KINDS: dict[str, Any] = {recipe.kind: recipe for recipe in (GraphFactor, GraphMultigrid, SparseInverseNetwork)}
+RECIPES = (GraphFactor, GraphMultigrid, SparseInverseNetwork, ConjugateDirections)
+KINDS: dict[str, Any] = {recipe.kind: recipe for recipe in RECIPES}
 LARGEST = 1 << 30  # bytes
 SHIPPED = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"

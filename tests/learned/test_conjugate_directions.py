@@ -1,0 +1,294 @@
+"""Deep conjugate directions: the network of the paper, twins that agree, data, losses, and what trained weights are worth."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import petrov
+from petrov.learned import FAMILIES, ConjugateDirections, WeightsError, load, save
+from petrov.learned.conjugate_directions import grid_of
+from petrov.learned.networks.grid_network import GridArchitecture, GridNetwork, untrained
+from petrov.learned.obstacles import bodies, poisson
+from petrov.learned.ritz import ritz_basis
+from petrov.solvers import flexible_cg, problems
+from petrov.solvers.krylov.lanczos import Lanczos
+
+SEED = 52_361
+
+
+def shaken(architecture: GridArchitecture) -> GridNetwork:
+    """Random weights, biases too."""
+    rng = np.random.default_rng(SEED)
+    drawn = untrained(architecture, SEED).weights
+    return GridNetwork(architecture, {name: (value + 0.1 * rng.standard_normal(value.shape)).astype("float32") for name, value in drawn.items()})
+
+
+def system(side: int = 12, seed: int = 3, dim: int = 2):
+    return FAMILIES[f"obstacles{dim}d"].system(side**dim, seed)
+
+
+# The network.
+
+
+@pytest.mark.parametrize(("architecture", "parameters"), [
+    ({"dim": 3}, 97_457), ({"dim": 3, "down": 6, "coarse": 10, "up": 6}, 152_881), ({"dim": 2}, 32_657),
+])  # fmt: skip
+def test_the_counts_of_the_paper(architecture, parameters):
+    """Its two networks, for 64^3 and 128^3 cells, and the first in 2-D."""
+    pytest.importorskip("torch")
+    recipe = ConjugateDirections.untrained(**architecture)
+    assert recipe.network.parameters == parameters == sum(value.numel() for value in recipe.module.parameters())
+
+
+ARCHITECTURES = {
+    "of the paper": ({}, (16, 24)),
+    "sides that are odd": ({}, (13, 9)),
+    "of the paper in 3-D": ({"dim": 3, "width": 6}, (7, 6, 10)),
+    "for 128": ({"down": 6, "coarse": 10, "up": 6, "width": 5}, (12, 11)),
+    "many levels": ({"coarsest": 3, "bias": False}, (21, 40)),
+    "many levels in 3-D": ({"dim": 3, "coarsest": 4, "width": 4}, (9, 17, 8)),
+    "one cell": ({"coarsest": 8}, (1, 1)),
+    "more cells than a block": ({"width": 3}, (50, 41)),
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_numpy_and_torch_agree(name):
+    torch = pytest.importorskip("torch")
+    architecture, grid = ARCHITECTURES[name]
+    recipe = ConjugateDirections(shaken(GridArchitecture(**architecture)))
+    assert sorted(recipe.module.state_dict()) == sorted(recipe.weights)
+    u = np.random.default_rng(SEED).standard_normal((2, *grid)).astype("float32")
+    with torch.no_grad():
+        expected = recipe.module(torch.from_numpy(u)).numpy()
+    forward = recipe.network.on(grid)
+    got = np.stack([forward(part) for part in u])
+    assert got.dtype == np.float32 and np.abs(got - expected).max() < 1e-5 * np.abs(expected).max()
+    assert np.abs(expected[0] - expected[1]).max() > 1e-2 * np.abs(expected).max()
+
+
+def test_one_more_level_for_every_doubling():
+    deeper = GridArchitecture(coarsest=8)
+    assert [deeper.poolings((n, n)) for n in (8, 16, 33, 64, 128, 512)] == [1, 1, 3, 3, 4, 6]
+    assert [GridArchitecture().poolings((n, n)) for n in (16, 512)] == [1, 1] and deeper.padded((33, 8)) == (40, 8)
+    assert deeper.parameters == GridArchitecture().parameters
+
+
+# The recipe.
+
+
+def test_directions_are_homogeneous_and_not_linear():
+    found = system()
+    M = found.bind(ConjugateDirections(shaken(GridArchitecture())))(found.A)
+    r, s = np.random.default_rng(SEED).standard_normal((2, len(found.b)))
+    assert M.linear is False and M.spd is None and M.shape == found.A.shape and M.nbytes > 0 and "12 x 12" in repr(M)
+    assert np.allclose(M @ (1e-9 * r), 1e-9 * (M @ r), rtol=1e-5) and not np.allclose(M @ (r + s), M @ r + M @ s, rtol=0.1)
+    columns = M @ np.column_stack([r, 0 * r, s])
+    assert np.array_equal(columns[:, 0], M @ r) and not columns[:, 1].any() and np.array_equal(columns[:, 2], M @ s)
+    assert np.isnan(M @ (r * np.nan)).all() and (M @ r.astype("float32")).dtype == np.float32
+    with pytest.raises(ValueError, match=r"r must have shape"):
+        M @ r[:-1]
+
+
+def test_unknowns_are_where_the_mask_says():
+    """A network of zeros but for the middle of one filter: u, the positive part of r on the grid, and its means over 2 x 2 cells."""
+    found = system()
+    weights = {name: np.zeros_like(value) for name, value in untrained(GridArchitecture(bias=False), SEED).weights.items()}
+    for name in ("first", "down.0", "down.3", "last"):
+        weights[f"{name}.weight"][(0, 0, *[n // 2 for n in weights[f"{name}.weight"].shape[2:]])] = 1.0
+    M = found.bind(ConjugateDirections(GridNetwork(GridArchitecture(bias=False), weights)))(found.A)
+    r = np.random.default_rng(SEED).standard_normal(len(found.b))
+    u = np.zeros(found.grid)
+    u[found.mask] = np.maximum(r, 0)
+    u += np.kron(u.reshape(6, 2, 6, 2).mean(axis=(1, 3)), np.ones((2, 2)))
+    assert np.allclose(M @ r, u[found.mask], atol=1e-6)
+
+
+def test_solve_takes_flexible_cg():
+    found = system()
+    recipe = found.bind(ConjugateDirections.untrained())
+    result = petrov.solve(found.A, found.b, M=recipe, max_iterations=9, raise_on_failure=False)
+    assert result.method == "flexible_cg" and result.preconditioner == "conjugate directions"
+    direction = recipe(found.A)
+    again = flexible_cg(found.A, found.b, direction=lambda r: direction @ r, max_iterations=9)
+    assert np.allclose(again.residuals, result.residuals, rtol=1e-3)
+
+
+@pytest.mark.parametrize("grid", [(5, 7), (4, 3, 6), (2, 3)])
+def test_the_grid_is_read_from_A(grid):
+    from petrov.solvers.problems.grid import finite_volumes
+
+    A = finite_volumes(np.ones(grid), ("dirichlet",) * len(grid))
+    assert grid_of(A, len(grid)) == grid
+    assert ConjugateDirections.untrained(dim=len(grid))(A).forward.grid == grid
+
+
+REFUSED = [
+    (lambda r: r(sp.eye_array(9).tocsr()), "distances none for 9 unknowns in 2 dimensions; give it with bind"),
+    (lambda r: r(system().A), "the grid cannot be read from A"),
+    (lambda r: r(problems.poisson(4, 3).A), "the grid cannot be read from A"),
+    (lambda r: r(sp.linalg.aslinearoperator(problems.poisson(4).A)), "LinearOperator, which has no entries"),
+    (lambda r: r.bind(grid=(4, 5))(problems.poisson(4).A), "16 unknowns were asked for on a grid"),
+    (lambda r: r.bind(grid=(4, 4), mask=np.ones(16, bool))(problems.poisson(4).A), "one True for each unknown"),
+    (lambda r: r.bind(grid=(4, 4, 1))(problems.poisson(4).A), "reads grids of 2 sides"),
+    (lambda r: GridArchitecture(dim=1), "dim must be"),
+    (lambda r: GridArchitecture(down=3), "down must be an even integer from 2 to 1024; got 3"),
+    (lambda r: GridArchitecture(width=0), "width must be an integer from 1"),
+    (lambda r: GridArchitecture(coarsest=1), "coarsest must be an integer from 2"),
+    (lambda r: GridArchitecture(bias=0), "bias must be"),
+    (lambda r: r.with_weights({}), "arrays are missing"),
+    (lambda r: r.with_weights({k: v * np.inf if "first.b" in k else v for k, v in shaken(GridArchitecture()).weights.items()}), "must be finite"),
+    (lambda r: GridNetwork(r.network.architecture, {k: v.astype(float) for k, v in r.weights.items()}), "must be float32"),
+    (lambda r: poisson(np.ones((3, 3), bool), "neumann"), "no cell is fluid"),
+    (lambda r: poisson(np.zeros((3, 3), bool), "robin"), "walls must be one of"),
+]
+
+
+@pytest.mark.parametrize(("make", "says"), REFUSED)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_refusals(make, says):
+    with pytest.raises(ValueError, match=says):
+        make(ConjugateDirections.untrained())
+
+
+def test_files(tmp_path):
+    recipe = ConjugateDirections(shaken(GridArchitecture(dim=3, width=3, coarsest=4, bias=False)))
+    save(recipe, tmp_path / "w", {"seed": 3})
+    again = load(tmp_path / "w")
+    assert again.network.architecture == recipe.network.architecture
+    assert all(np.array_equal(value, again.weights[name]) for name, value in recipe.weights.items())
+    from petrov.learned import checkpoint
+
+    header, arrays = checkpoint.read(tmp_path / "w")
+    checkpoint.write(tmp_path / "w", {**header, "architecture": {"code": 1}}, arrays)
+    with pytest.raises(WeightsError, match="architecture is not described"):
+        load(tmp_path / "w")
+
+
+# Obstacles.
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_no_fluid_is_shut_in(dim):
+    found = [bodies(10, dim, 8, np.random.default_rng(k)) for k in range(6)]
+    for solid in found:
+        A = poisson(solid, "neumann")
+        count, labels = sp.csgraph.connected_components(A)
+        points = np.argwhere(~solid)
+        rim = ((points == 0) | (points == 9)).any(axis=1)
+        assert set(labels[rim]) == set(range(count)) and np.linalg.eigvalsh(A.toarray())[0] > 0
+    assert len({solid.tobytes() for solid in found}) == 6 and all(0 < solid.mean() < 0.9 for solid in found)
+
+
+def test_walls():
+    """A cell beside a wall: a neighbour less on the diagonal where no flux goes in; twice a face on a side of the square."""
+    solid = np.zeros((4, 4), bool)
+    solid[1, 1] = True
+    held, shut = (poisson(solid, walls).toarray() for walls in ("dirichlet", "neumann"))
+    assert held[0, 0] == 6 and held[1, 1] == 5 and shut[1, 1] == 4 and held[5, 5] == 4 and shut[5, 5] == 3 and held[6, 6] == 5 == shut[6, 6]
+    assert np.array_equal(held - np.diag(np.diag(held)), shut - np.diag(np.diag(shut))) and np.array_equal(held, held.T)
+
+
+# Ritz vectors.
+
+
+def test_lanczos():
+    A = problems.jump(7, contrast=1e2, seed=SEED).A
+    start = np.random.default_rng(SEED).standard_normal(49)
+    at_once = Lanczos.begin(start, 30).extended(A, 30)
+    found = Lanczos.begin(start, 30)
+    for _ in range(6):
+        found = found.extended(A, 5)
+    assert all(np.array_equal(getattr(found, what), getattr(at_once, what)) for what in ("vectors", "diagonal", "off"))
+    Q, T = found.vectors, np.diag(found.diagonal) + np.diag(found.off[:-1], 1) + np.diag(found.off[:-1], -1)
+    left = A @ Q[:30].T - Q[:30].T @ T
+    left[:, -1] -= found.off[-1] * Q[30]
+    assert np.abs(Q @ Q.T - np.eye(31)).max() < 1e-14 and np.abs(left).max() < 1e-13 * np.abs(A).max() and not found.closed
+    whole, space = np.linalg.eigvalsh(A.toarray()), Lanczos.begin(start, 99).extended(A, 99)
+    assert space.steps == 49 and space.closed and np.allclose(space.values, whole, rtol=1e-9)
+    assert space.extended(A, 5).steps == 49
+    values, vectors = (np.concatenate(part) for part in zip(*space.ritz(rows=20), strict=True))
+    assert np.abs(A @ vectors.T - vectors.T * values).max() < 1e-9 * whole[-1]
+
+
+def test_an_invariant_space_ends_lanczos():
+    A = np.diag([1.0, 1.0, 2.0, 2.0, 5.0])
+    found = Lanczos.begin(np.ones(5), 5).extended(A, 5)
+    assert found.steps == 3 and found.closed and np.allclose(found.values, [1, 2, 5])
+    with pytest.raises(ValueError, match="finite start other than 0"):
+        Lanczos.begin(np.zeros(5), 5)
+    with pytest.raises(FloatingPointError, match="NaN or infinity in Lanczos step 1"):
+        Lanczos.begin(np.ones(5), 5).extended(A * np.nan, 5)
+
+
+def test_right_hand_sides():
+    """Low modes nine times as strong, and a twentieth more than half of them are low."""
+    A = sp.diags_array(np.linspace(1.0, 5.0, 40)).tocsr()
+    basis = ritz_basis(A, 40)
+    assert np.allclose(basis.values, A.diagonal(), rtol=1e-5) and np.abs(np.abs(basis.vectors) - np.eye(40)).max() < 1e-3
+    c = basis.combinations(4_000, np.random.default_rng(SEED))
+    assert np.allclose(np.linalg.norm(c, axis=1), 1, rtol=1e-5)
+    sizes = np.sqrt((c**2).mean(axis=0))
+    assert np.allclose(sizes[:22], sizes[0], rtol=0.1) and np.allclose(sizes[22:], sizes[-1], rtol=0.1) and 8.5 < sizes[0] / sizes[-1] < 9.5
+    with pytest.raises(ValueError, match="A must be positive definite; its lowest Ritz value is -3"):
+        ritz_basis(A - 4 * sp.eye_array(40).tocsr(), 40)
+
+
+def test_a_basis_is_kept_and_not_mistaken(tmp_path, capfd):
+    A, other = (system(14, seed).A for seed in (3, 4))
+    found = ritz_basis(A, 50, folder=tmp_path, piece=16, progress=True)
+    assert "Lanczos" in capfd.readouterr().err
+    files = sorted(tmp_path.iterdir())
+    again = ritz_basis(A, 50, folder=tmp_path, piece=16)
+    assert len(files) == 4 and np.array_equal(found.vectors, again.vectors) and np.array_equal(found.vectors, ritz_basis(A, 50, piece=16).vectors)
+    ritz_basis(other, 50, folder=tmp_path, piece=16)
+    ritz_basis(A, 51, folder=tmp_path, piece=16)
+    assert len(list(tmp_path.iterdir())) == 12
+    files[1].write_bytes(files[1].read_bytes()[:-8] + b"\0" * 8)
+    with pytest.raises(WeightsError, match="not those that were written"):
+        ritz_basis(A, 50, folder=tmp_path, piece=16)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_and_taken_up(how, tmp_path):
+    """Whatever ends it, the next call ends with the bits of one that was not stopped."""
+    code = f"""
+import time
+from petrov.learned import FAMILIES, ritz
+from petrov.solvers.krylov.lanczos import Lanczos
+extended = Lanczos.extended
+Lanczos.extended = lambda self, A, steps: time.sleep(0.2) or extended(self, A, steps)
+ritz.ritz_basis(FAMILIES["obstacles2d"].system(196, 3).A, 120, folder={str(tmp_path)!r}, piece=8)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("lanczos-*"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(how)
+    assert process.wait() != 0
+    done = len(list(tmp_path.glob("lanczos-*")))
+    assert 3 <= done < 15 and not list(tmp_path.glob("ritz-*"))
+    calls, extended = [], Lanczos.extended
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lanczos, "extended", lambda self, A, steps: calls.append(steps) or extended(self, A, steps))
+        found = ritz_basis(system(14).A, 120, folder=tmp_path, piece=8)
+    assert len(calls) == 15 - done and np.array_equal(found.vectors, ritz_basis(system(14).A, 120, piece=8).vectors)
+    assert not list(tmp_path.glob("lanczos-*")) and not list(tmp_path.glob(".petrov-*"))
+
+
+# Training.
+
+
+@pytest.fixture
+def training():
+    pytest.importorskip("torch")
+    from petrov.learned import objectives, training  # noqa: F401
+
+    return training

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from petrov.learned import FAMILIES, GraphMultigrid, graph_multigrid, load, save
+from petrov.learned import FAMILIES, GraphMultigrid, graph_multigrid, load, save, split
 from petrov.learned.multigrid import coarsening, ladder
 from petrov.solvers import SmoothedAggregation, cg, problems
 from petrov.solvers.preconditioners.multigrid.matrices import matrix
@@ -93,6 +93,85 @@ def test_kernels_are_the_networks_in_torch(rung):
     sure = (strength.abs().numpy() > 1e-4) & (at.features[:, 0] < 0.999)  # the strongest of a row is strong always
     assert np.array_equal(got.strong[at.off][sure], (strength > 0).numpy()[sure]) and sure.mean() > 0.7
     assert 0.05 < got.strong[at.off].mean() < 0.98 and got.strong.sum() == got.strong[at.off].sum() + A.rows
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_the_cycle_that_is_trained_is_the_one_applied(rung):
+    torch = pytest.importorskip("torch")
+    from petrov.learned.multigrid.differentiable import cycle
+    from petrov.learned.objectives.graph_multigrid import COARSEST, prepared
+
+    system, it = FAMILIES["fem2d"].system(700, 3), recipe(rung, 0.1, coarsest=40)
+    with torch.no_grad():
+        M = cycle(prepared(system).A, it.module, it.module, COARSEST)
+        z = M(torch.from_numpy(system.b[:, None])).numpy()[:, 0] / abs(system.A.data).max()
+    applied = it(system.A)
+    assert len(M.levels) > 1 and np.isclose(M.complexity, applied.operator_complexity)
+    assert abs(z - applied @ system.b).max() < 1e-5 * abs(z).max()
+
+
+def test_gradients_are_differences():
+    """Of the loss by every array but what decides strength, which is a yes or no."""
+    torch = pytest.importorskip("torch")
+    from petrov.learned.multigrid.differentiable import cycle
+    from petrov.learned.objectives.graph_multigrid import prepared, unrolled_cg
+
+    A, it = prepared(FAMILIES["anisotropic2d"].system(300, 3)).A, recipe("gnn", 0.1)
+    for k, name in enumerate(ladder.SCALARS):
+        if name in ("threshold", "width"):
+            it.weights["scalars"][k] = 6.0 if name == "width" else -6.0
+    it.weights["edge.2.bias"][:] = 0.4  # no gate is at its bound, where the gradient is another by intent
+    X = torch.from_numpy(np.random.default_rng(SEED).standard_normal((A.shape[0], 2)))
+    judge = it.module
+
+    def loss(module):
+        return unrolled_cg(M := cycle(A, module, judge, 100), M, X, 4)
+
+    module = it.module
+    loss(module).backward()
+    for name, value in it.weights.items():
+        slope = dict(module.named_parameters())[name].grad.numpy()
+        at = np.unravel_index(np.argmax(abs(slope)), slope.shape)
+        ends = []
+        for step in (1e-6, -1e-6):
+            other = {key: array.copy() for key, array in it.weights.items()}
+            other[name][at] += step
+            with torch.no_grad():
+                ends.append(float(loss(it.with_weights(other).module)))
+        assert np.isclose((ends[0] - ends[1]) / 2e-6, slope[at], rtol=1e-3, atol=1e-6), name
+        assert value.shape == slope.shape and slope[at] != 0
+
+
+def test_what_decides_strength_is_moved_towards_less_work():
+    """Aggregates that are too small make dear levels: the threshold shall fall."""
+    pytest.importorskip("torch")
+    from petrov.learned.objectives.graph_multigrid import multigrid
+    from petrov.learned.plan import Plan
+
+    it = recipe("scalars")
+    it.weights["scalars"][0] = ladder.raw("strength", 0.8)
+    objective = multigrid(it, Plan("work", columns=2, unrolled=5), "cpu")
+    at = objective.prepare(FAMILIES["fem2d"].system(900, 4))
+    for draw in range(8):
+        objective.loss(at, np.random.default_rng(draw)).backward()
+    slope = objective.module.scalars.grad
+    assert slope[0] > 0.05
+    with pytest.raises(ValueError, match="trained on the CPU"):
+        multigrid(it, Plan("work"), "cuda")
+    with pytest.raises(ValueError, match="loss must be one of unrolled-cg, work"):
+        multigrid(it, Plan("sai"), "cpu")
+
+
+def test_training_lowers_iterations():
+    pytest.importorskip("torch")
+    from petrov.learned.training import trained
+
+    bad = recipe("mlp")
+    bad.weights["scalars"][4] -= 3.0  # hardly smoothed prolongations
+    parts = split(["fem2d"], sizes=[300], unseen_sizes=[1_500], count=4, held_out=1)
+    plan = {"steps": 10, "batch": 1, "columns": 2, "unrolled": 6, "every": 5, "rate": 0.3, "progress": False}
+    state = trained(bad, parts, **plan)
+    assert state.best_score < 0.85 * state.history[0][1]
 
 
 # Iterations.

@@ -55,7 +55,7 @@ COMPILED = [
     "scaling", "sell", "small_systems", "sparse_product", "substitution", "tall_skinny", "threads", "tile_product", "tile_sweeps", "tiles", "triangular",
 ]  # fmt: skip
 LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED} | {"petrov.learned.networks.message_passing"}  # torch
-LATE_MODULES |= {"petrov.learned.networks.convolution"}
+LATE_MODULES |= {"petrov.learned.networks.compiled", "petrov.learned.networks.convolution"}
 LATE_MODULES |= {"petrov.learned.multigrid.compiled", "petrov.learned.multigrid.module"}
 LATE_MODULES |= {"petrov.rom.ttn.compiled", "petrov.rom.ttn.compiled_factors"}
 

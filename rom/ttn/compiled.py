@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from ...solvers.kernels.compiler import njit
 from .instructions import DIAGONAL, LEFT, RIGHT, SCALE, ZERO
 
 NARROW = 12  # columns of a source below which the library multiplies at less than half its speed
@@ -20,7 +20,7 @@ CHUNK = 64  # rows of a product from the right that is added to something: they 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def combine(recipe, numbers, pool):
     """pool[to : to + n] = the sum of numbers[k] pool[at : at + n] over the rows (to, at, n, k, add) of the recipe."""
     for row in range(recipe.shape[0]):
@@ -34,7 +34,7 @@ def combine(recipe, numbers, pool):
                 pool[to + i] = c * pool[at + i]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def side_by_side(M, X, Y, add):
     """Y[p] (+)= M X[p] by one product."""
     before, columns, after = X.shape
@@ -52,7 +52,7 @@ def side_by_side(M, X, Y, add):
                 Y[p, i, j] = Y[p, i, j] + value if add else value
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def from_left(M, source, target, before, add):
     """target[p] (+)= M source[p]; for narrow sources all side by side as one."""
     rows, columns = M.shape
@@ -73,7 +73,7 @@ def from_left(M, source, target, before, add):
             np.dot(M, X, Y)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def from_right(M, source, target, add):
     """target (+)= source M^T, as matrices of as many rows as fit."""
     rows, columns = M.shape
@@ -90,7 +90,7 @@ def from_right(M, source, target, add):
                 Y[low + i, j] += product[i, j]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def from_sparse(values, starts, indices, source, target, before, after, add):
     """target[p] (+)= S source[p] for a CSR matrix S; a diagonal is one with a value a row."""
     rows = len(starts) - 1
@@ -106,7 +106,7 @@ def from_sparse(values, starts, indices, source, target, before, after, add):
                     Y[p, i, l] += c * X[p, j, l]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def run(code, integers, numbers, pool, work):
     """All instructions, one after another."""
     for line in range(code.shape[0]):
@@ -136,7 +136,7 @@ def run(code, integers, numbers, pool, work):
             from_sparse(pool[factor : factor + count], starts, indices, source, target, before, after, add)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def apply(code, integers, numbers, pool, work, start, result, place):
     """result[k] = what the program makes of start[k] (k, n), found at `place`."""
     for k in range(len(start)):
@@ -145,7 +145,7 @@ def apply(code, integers, numbers, pool, work, start, result, place):
         result[k] = work[place : place + result.shape[1]]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def project(code, integers, numbers, pool, work, start, bra, place, skipped, result):
     """result[b] (m', m) = <bra, sum b of the program> over all axes but one; the identity for b = skipped.
 
@@ -171,7 +171,7 @@ def project(code, integers, numbers, pool, work, start, bra, place, skipped, res
             result[b] = product if p == 0 else result[b] + product
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def squared(w):
     total = 0.0
     for i in range(len(w)):
@@ -179,7 +179,7 @@ def squared(w):
     return total
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def krylov(code, integers, numbers, pool, work, place, V, T, m, hermitian, growth, leading, early, look, limit):
     """(m, beta, leading): the Krylov basis V (most, n) with m + 1 rows known, and T, grown until the error is to be looked at.
 
@@ -210,7 +210,7 @@ def krylov(code, integers, numbers, pool, work, place, V, T, m, hermitian, growt
             return m, beta, leading
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def classical(code, integers, numbers, pool, work, place, start, source, c, steps):
     """start after `steps` steps of the classical Runge-Kutta method for Y' = c[0] H(Y) + source (empty for none).
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from ...solvers.kernels.compiler import njit
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def qr(M):
     """(Q, R), thin."""
     Q, R = np.linalg.qr(M)
     return np.ascontiguousarray(Q), np.ascontiguousarray(R)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def svd(M):
     """(P, sigma): left singular vectors and singular values of M (m, n); M^H is reduced by QR first if M is wide."""
     if M.shape[1] > M.shape[0]:
@@ -27,13 +28,13 @@ def svd(M):
     return np.ascontiguousarray(P), sigma
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def rejected(old, candidates):
     """What the orthonormal columns old leave of the candidates."""
     return candidates - np.dot(old, np.dot(np.ascontiguousarray(np.conj(old.T)), candidates))
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def new_columns(old, candidates, drop, noise):
     """As `augmentation.new_columns`; noise: of the norm of the candidates."""
     Q, R = qr(rejected(old, candidates))

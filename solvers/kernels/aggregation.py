@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from .borrow import borrowed
+from .compiler import njit
 from .threads import CHUNK, OPTIONS, part, twins
 
 

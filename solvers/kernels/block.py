@@ -6,20 +6,20 @@ import time
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numba import prange
 
 from ..arrays import Space
 from ..storage import CSR, SELL, Diagonal
 from . import reference
+from .compiler import njit
 from .reference import product, residual
 from .threads import CHUNK, THREADED_FROM, twins
 
 __all__ = ["apply_dot", "combine", "compile_for", "dot", "precondition", "product", "residual", "step"]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def in_order(partial):
     """The sums of partial sums (chunks, k), first to last: the same bits for every number of threads."""
     total = np.zeros(partial.shape[1])

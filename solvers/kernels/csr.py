@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import prange
 
 from .borrow import borrowed
+from .compiler import njit
 from .threads import CHUNK, IN_SEQUENCE, in_order, twins
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _apply_dot_part(values, indices, starts, p, p_part, q_part):
     total = 0.0
     for i in range(len(q_part)):
@@ -35,7 +35,7 @@ def _apply_dot(rows, values, indices, indptr, p, q):
     return in_order(partial)
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _residual_part(low, high, values, indices, indptr, x, b, r):
     values, indices, indptr = borrowed(values), borrowed(indices), borrowed(indptr)
     x, b, r = borrowed(x), borrowed(b), borrowed(r)
@@ -53,7 +53,7 @@ def _residual(rows, values, indices, indptr, x, b, r):
         _residual_part(chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows), values, indices, indptr, x, b, r)
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _product_part(low, high, values, indices, indptr, x, y):
     values, indices, indptr, x, y = borrowed(values), borrowed(indices), borrowed(indptr), borrowed(x), borrowed(y)
     for i in range(low, high):

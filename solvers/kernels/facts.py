@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from .borrow import borrowed
+from .compiler import njit
 from .threads import CHUNK, OPTIONS, part, twins
 
 LARGEST, LEAST, MOST, EXCESS, POSITIVE, SUMS, EMPTY = range(7)  # columns of `rows`' answer

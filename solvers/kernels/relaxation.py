@@ -13,11 +13,11 @@ read the matrix once, the backward sweep once more.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba import prange
 
 from .borrow import borrowed
+from .compiler import njit
 from .threads import IN_SEQUENCE, in_order, part, twins
 
 ROWS = 8_192  # rows of one chunk
@@ -59,7 +59,7 @@ def split(n, A_indptr, A_indices, A_values, indptr, outer, upper, indices, value
         _split(low, high, A_indptr, A_indices, A_values, indptr, outer, upper, indices, values, inverse, extra)
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _forward(low, high, indptr, outer, indices, values, inverse, f, u):
     indptr, outer, indices, values = borrowed(indptr), borrowed(outer), borrowed(indices), borrowed(values)
     inverse, f, u = borrowed(inverse), borrowed(f), borrowed(u)
@@ -70,7 +70,7 @@ def _forward(low, high, indptr, outer, indices, values, inverse, f, u):
         u[i] = total * inverse[i]
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _left(low, high, indptr, outer, indices, values, extra, u, r):
     """The residual that the forward sweep from zero leaves: extra u - (upper + outer) u."""
     indptr, outer, indices, values = borrowed(indptr), borrowed(outer), borrowed(indices), borrowed(values)
@@ -82,7 +82,7 @@ def _left(low, high, indptr, outer, indices, values, extra, u, r):
         r[i] = total
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _gather(low, high, indptr, indices, values, x, y, add):
     """y = B x, or y += B x, for rows low..high of a CSR matrix."""
     indptr, indices, values, x, y = borrowed(indptr), borrowed(indices), borrowed(values), borrowed(x), borrowed(y)
@@ -109,7 +109,7 @@ def down(n, indptr, outer, indices, values, inverse, extra, f, u, r, R_indptr, R
         _gather(low, high, R_indptr, R_indices, R_values, r, coarse, False)
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _backward(low, high, indptr, upper, indices, values, inverse, extra, f, u, v):
     """v = a backward sweep from u: upper entries meet the new values, all others the old ones."""
     indptr, upper, indices, values = borrowed(indptr), borrowed(upper), borrowed(indices), borrowed(values)
@@ -135,7 +135,7 @@ def up(n, indptr, upper, indices, values, inverse, extra, f, u, v, P_indptr, P_i
         _backward(low, high, indptr, upper, indices, values, inverse, extra, f, u, v)
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _residual(low, high, indptr, indices, values, inverse, extra, f, u, r):
     indptr, indices, values = borrowed(indptr), borrowed(indices), borrowed(values)
     inverse, extra, f, u, r = borrowed(inverse), borrowed(extra), borrowed(f), borrowed(u), borrowed(r)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import prange
 
 from .borrow import borrowed
+from .compiler import njit
 from .threads import CHUNK, IN_SEQUENCE, in_order, part, twins
 
 LANES = 8  # C: rows of a slice
@@ -22,7 +22,7 @@ BLOCK = 2_048  # rows whose sums stay in the innermost cache
 SPAN, SHORTEST = range(2)  # columns of what `slices` has seen
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _sums(low, high, values, columns, starts, bases, x, total):
     """total = the sums of lanes low..high; low and the lanes of total are whole slices."""
     one, two, three, four = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4)

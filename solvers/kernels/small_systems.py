@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from .compiler import njit
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def factorise(N, lower, definite):
     """lower <- the Cholesky factors, their diagonals inverted; definite[l] is whether system l has one."""
     lanes = lower.shape[1]
@@ -40,7 +41,7 @@ def factorise(N, lower, definite):
                     entry[lane] = 1.0 / np.sqrt(total[lane])
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def solve(N, lower, x):
     """x (N, lanes) <- the solutions, for right-hand sides x and the factors that `factorise` left."""
     lanes = lower.shape[1]

@@ -1,50 +1,46 @@
 """Products of CSR matrices and their transposes: what a Galerkin product is made of. Columns of a row come in no order.
 
-A product is three passes: how many entries a row has, which columns they stand in, their values; for new values on old patterns
-the last is enough. Rows are dealt out in a fixed number of pieces, each with a marker a column of its own.
+A product is one pass, into memory for as many entries as it can have, of which the system hands out what is written; for new
+values on an old pattern there is a pass of its own. Rows are dealt out in a fixed number of pieces, each with a marker a column
+of its own.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from .borrow import borrowed
+from .compiler import njit
 from .threads import OPTIONS, part, twins
 
 PIECES = 16
 
 
 @part
-def _count(low, high, A_indptr, A_indices, B_indptr, B_indices, marker, counts):
-    A_indptr, A_indices, B_indptr, B_indices = borrowed(A_indptr), borrowed(A_indices), borrowed(B_indptr), borrowed(B_indices)
-    for i in range(low, high):
-        found = 0
-        for k in range(A_indptr[i], A_indptr[i + 1]):
-            j = A_indices[k]
-            for l in range(B_indptr[j], B_indptr[j + 1]):
-                column = B_indices[l]
-                if marker[column] != i:
-                    marker[column] = i
-                    found += 1
-        counts[i] = found
+def _room(low, high, A_indptr, A_indices, B_indptr):
+    A_indptr, A_indices, B_indptr = borrowed(A_indptr), borrowed(A_indices), borrowed(B_indptr)
+    most = np.int64(0)
+    for k in range(A_indptr[low], A_indptr[high]):
+        j = A_indices[k]
+        most += np.int64(B_indptr[j + np.uint32(1)]) - np.int64(B_indptr[j])
+    return most
 
 
 @twins
-def count(n, A_indptr, A_indices, B_indptr, B_indices, columns, counts):
-    """counts[i] = entries in row i of A B."""
+def room(n, A_indptr, A_indices, B_indptr, most):
+    """most[piece] = products of two entries in the piece's rows of A B: it has no more entries than that."""
     for piece in prange(PIECES):
-        marker = np.full(columns, -1, np.int64)
-        _count(n * piece // PIECES, n * (piece + 1) // PIECES, A_indptr, A_indices, B_indptr, B_indices, marker, counts)
+        most[piece] = _room(n * piece // PIECES, n * (piece + 1) // PIECES, A_indptr, A_indices, B_indptr)
 
 
 @part
-def _fill(low, high, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, indptr, indices, values):
+def _fill(low, high, last, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, counts, indices, values):
     A_indptr, A_indices, A_values = borrowed(A_indptr), borrowed(A_indices), borrowed(A_values)
     B_indptr, B_indices, B_values = borrowed(B_indptr), borrowed(B_indices), borrowed(B_values)
+    marker, indices, values = borrowed(marker), borrowed(indices), borrowed(values)
     for i in range(low, high):
-        first = np.int64(indptr[i])
-        last = first
+        first = last
         for k in range(A_indptr[i], A_indptr[i + 1]):
             j, a = A_indices[k], A_values[k]
             for l in range(B_indptr[j], B_indptr[j + 1]):
@@ -57,15 +53,18 @@ def _fill(low, high, A_indptr, A_indices, A_values, B_indptr, B_indices, B_value
                     last += 1
                 else:
                     values[place] += a * B_values[l]
+        counts[i] = last - first
 
 
 @twins
-def fill(n, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, columns, indptr, indices, values):
-    """Columns and values of A B, whose rows begin at indptr."""
+def fill(n, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, columns, starts, counts, indices, values):
+    """Columns and values of A B, row after row from starts[piece] for the rows of each piece; counts[i] = entries in row i."""
     for piece in prange(PIECES):
         marker = np.full(columns, -1, np.int64)
         low, high = n * piece // PIECES, n * (piece + 1) // PIECES
-        _fill(low, high, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, indptr, indices, values)
+        _fill(
+            low, high, starts[piece], A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, counts, indices, values
+        )  # fmt: skip
 
 
 @part

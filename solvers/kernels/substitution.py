@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
+from .compiler import njit
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def down(starts, columns, values, B):
     """B <- L^-1 B in place, for L unit lower triangular; starts, columns, values: its strict lower triangle by rows."""
     n, k = B.shape
@@ -24,7 +24,7 @@ def down(starts, columns, values, B):
                 B[i, c] -= value * B[j, c]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def up(starts, columns, values, B):
     """B <- L^-H B in place; starts, columns, values: the strict upper triangle of L^H by rows."""
     n, k = B.shape

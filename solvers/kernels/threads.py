@@ -18,6 +18,8 @@ from typing import Any
 
 import numba
 
+from .compiler import njit
+
 THREADED_FROM = 20_000  # rows below which entering a parallel kernel costs more than it saves
 CHUNK = 8_192  # rows of one partial sum: fixed, so that sums have the same bits for every number of threads
 
@@ -80,10 +82,10 @@ def threads() -> int:
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
     """The work on one chunk, compiled once: both twins of a kernel call it, so that both give the same bits."""
-    return numba.njit(**OPTIONS)(function)
+    return njit(**OPTIONS)(function)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def in_order(partial):
     """The sum of partial sums, first to last: the same bits for every number of threads."""
     total = 0.0
@@ -97,7 +99,7 @@ def twins(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
     The threaded twin gets a name of its own because numba's cache on disk tells functions apart by name only.
     """
-    serial = numba.njit(**OPTIONS)(kernel)
+    serial = njit(**OPTIONS)(kernel)
     assert isinstance(kernel, FunctionType)
     twin = FunctionType(
         kernel.__code__.replace(co_name=f"{kernel.__name__}_threaded"), kernel.__globals__, f"{kernel.__name__}_threaded",
@@ -105,7 +107,7 @@ def twins(kernel: Callable[..., Any]) -> Callable[..., Any]:
     )  # fmt: skip
     twin.__qualname__ = f"{kernel.__qualname__}_threaded"
     twin.__module__ = kernel.__module__
-    threaded = numba.njit(parallel=True, **OPTIONS)(twin)
+    threaded = njit(parallel=True, **OPTIONS)(twin)
 
     def call(rows: int, *operands: Any) -> Any:
         if rows < THREADED_FROM or ENTRY.forked or not ENTRY.lock.acquire(blocking=False):

@@ -15,17 +15,17 @@ import time
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numba import prange
 
 from .borrow import borrowed
+from .compiler import njit
 from .threads import THREADED_FROM, twins
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def count_lower(indptr, indices, starts):
     """starts (n + 1,): where each row of the strict lower triangle begins; returns its number of entries."""
     total = 0
@@ -38,7 +38,7 @@ def count_lower(indptr, indices, starts):
     return total
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def split(indptr, indices, values, columns, lower, diagonal):
     """The strict lower triangle and the diagonal of A, rows sorted; returns max |a_ij - conj(a_ji)|.
 
@@ -77,7 +77,7 @@ def split(indptr, indices, values, columns, lower, diagonal):
     return deviation
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def factorise(starts, columns, lower, scale, shift, smallest, factor, inverse):
     """IC(0) of S A S + shift I with S = diag(scale), whose diagonal is 1: factor (strict L) and inverse = 1 / D.
 
@@ -108,7 +108,7 @@ def factorise(starts, columns, lower, scale, shift, smallest, factor, inverse):
     return n
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def unscale(starts, columns, scale, factor, inverse):
     """The factors of A from those of S A S: S^-1 L S and S D^-1 S."""
     for i in range(len(inverse)):
@@ -117,7 +117,7 @@ def unscale(starts, columns, scale, factor, inverse):
             factor[k] *= scale[columns[k]] / scale[i]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def adjoint(starts, columns, factor, upper_starts, upper_columns, upper):
     """The strict upper triangle L^H by rows, columns falling in each row."""
     n = len(starts) - 1
@@ -136,7 +136,7 @@ def adjoint(starts, columns, factor, upper_starts, upper_columns, upper):
             place[columns[k]] = where + 1
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def couplings(rows, indptr, indices, coupled):
     """coupled[b, c]: an entry stands in block of rows b and block of columns c, `rows` to a block."""
     for i in range(len(indptr) - 1):
@@ -145,7 +145,7 @@ def couplings(rows, indptr, indices, coupled):
             coupled[block, np.int64(indices[k]) // rows] = True
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def renumber(rows, blocks, shifts, moves, indptr, indices, values, starts, columns, entries):
     """The rows and columns of A in the order of the blocks, columns rising; an old column j is j + moves[j // rows] now."""
     filled = 0
@@ -163,7 +163,7 @@ def renumber(rows, blocks, shifts, moves, indptr, indices, values, starts, colum
     starts[len(starts) - 1] = filled
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _down(low, high, shift, starts, columns, factor, r, x):
     starts, columns, factor, r, x = borrowed(starts), borrowed(columns), borrowed(factor), borrowed(r), borrowed(x)
     for i in range(low, high):
@@ -173,7 +173,7 @@ def _down(low, high, shift, starts, columns, factor, r, x):
         x[i] = total
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _up(low, high, shift, starts, columns, factor, inverse, x, z):
     starts, columns, factor, inverse = borrowed(starts), borrowed(columns), borrowed(factor), borrowed(inverse)
     x, z = borrowed(x), borrowed(z)
@@ -200,7 +200,7 @@ def solve(
             _up(blocks[b], blocks[b + 1], shifts[b], upper_starts, upper_columns, upper, inverse, x, z)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _down_columns(low, high, shift, starts, columns, factor, r, x):
     starts, columns, factor, r, x = borrowed(starts), borrowed(columns), borrowed(factor), borrowed(r), borrowed(x)
     m = r.shape[1]
@@ -213,7 +213,7 @@ def _down_columns(low, high, shift, starts, columns, factor, r, x):
                 x[i, c] -= entry * x[j, c]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _up_columns(low, high, shift, starts, columns, factor, inverse, x, z):
     starts, columns, factor, inverse = borrowed(starts), borrowed(columns), borrowed(factor), borrowed(inverse)
     x, z = borrowed(x), borrowed(z)

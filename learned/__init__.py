@@ -9,33 +9,43 @@ if not __name__.startswith("petrov."):
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .checkpoint import WeightsError, describe, load, save, shipped
-from .conjugate_directions import ConjugateDirections
-from .factors import NeumannFactor
-from .families import FAMILIES, Family, split
-from .graph_multigrid import GraphMultigrid
-from .preconditioner import GraphFactor, SparseInverseNetwork
-from .sweeps import DiagonalSweeps
-
 if TYPE_CHECKING:
+    from .checkpoint import WeightsError, describe, load, save, shipped
+    from .conjugate_directions import ConjugateDirections
+    from .factors import NeumannFactor
+    from .families import FAMILIES, Family, split
+    from .graph_multigrid import GraphMultigrid
+    from .preconditioner import GraphFactor, SparseInverseNetwork
+    from .sweeps import DiagonalSweeps
     from .training import train
     from .tuning import tune
-
-TRAINING = {"train": ".training", "tune": ".tuning"}  # what needs torch, and its module
 
 __all__ = [
     "FAMILIES", "ConjugateDirections", "DiagonalSweeps", "Family", "GraphFactor", "GraphMultigrid", "NeumannFactor",
     "SparseInverseNetwork", "WeightsError", "describe", "load", "save", "shipped", "split", "train", "tune",
 ]  # fmt: skip
 
+# Where the names are: each is loaded when first used, so that `petrov.solve` may ask what a learned candidate costs at no cost.
+HOMES = {
+    "checkpoint": ("WeightsError", "describe", "load", "save", "shipped"), "conjugate_directions": ("ConjugateDirections",),
+    "factors": ("NeumannFactor",), "families": ("FAMILIES", "Family", "split"), "graph_multigrid": ("GraphMultigrid",),
+    "preconditioner": ("GraphFactor", "SparseInverseNetwork"), "sweeps": ("DiagonalSweeps",), "training": ("train",),
+    "tuning": ("tune",),
+}  # fmt: skip
+MODULES = {name: module for module, names in HOMES.items() for name in names}
+
 
 def __getattr__(name: str) -> Any:
-    """`train` and `tune`, loaded when first used: they need torch."""
-    if name not in TRAINING:
+    """The public names, loaded when first used; `train` and `tune` need torch."""
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
     try:
-        return getattr(importlib.import_module(TRAINING[name], __name__), name)
+        return getattr(importlib.import_module(f".{MODULES[name]}", __name__), name)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "torch_geometric"):
             raise
         raise ImportError(f'training needs {error.name}: pip install "petrov[learned]"') from error
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -158,11 +158,13 @@ def triangular(graph: Graph, off: np.ndarray, name: str) -> TriangularFactors:
 
     O(nnz); ValueError if an entry is not finite.
     """
-    return substitutions(graph, bounded_rows(graph, off), name)
+    with np.errstate(invalid="ignore"):  # refused below
+        lower = bounded_rows(graph, off)
+    return substitutions(graph, lower, name)
 
 
 def substitutions(graph: Graph, off: np.ndarray, name: str) -> TriangularFactors:
-    """The same with rows as they are: l_ij = off on the edges below the diagonal. SPD, however large what a sweep may grow to.
+    """The same with rows as they are: l_ij = off on the edges below the diagonal. SPD, however much a substitution may grow.
 
     Kept as L = L1 D^1/2 with L1 unit lower triangular and D = diag(A), for the sweeps of the incomplete factors.
     """

@@ -36,10 +36,10 @@ class GraphFactor:
 
     Notes
     -----
-    Called with A (stored, real, symmetric, positive diagonal) it runs the network in NumPy, and returns what is applied by the
-    two triangular sweeps of IC(0). If the network reads right-hand sides, M.guess(b) is its prediction of x. M is probed
-    (finite, symmetric, positive); if that fails, Jacobi is returned with a RuntimeWarning that says why. Raises what `graph`
-    raises, and ValueError if a feature is missing.
+    Called with A (stored, real, symmetric, positive diagonal) it runs the network in single precision, and returns what is
+    applied by the two triangular sweeps of IC(0). If the network reads right-hand sides, M.guess(b) is its prediction of x. M is
+    probed (finite, symmetric, positive); if that fails, Jacobi is returned with a RuntimeWarning that says why. Raises what
+    `graph` raises, and ValueError if a feature is missing.
 
     Li, Chen, Du and Matusik, Learning preconditioners for conjugate gradient PDE solvers (ICML 2023). Ours differs: A is scaled
     to a unit diagonal, so features and entries have no units; M does not depend on b (their nodes read it), which enters the
@@ -112,7 +112,7 @@ class GraphFactor:
 
     def __call__(self, A: Any) -> Any:
         known = self.network.architecture.graph(A, self.coordinates, self.node_features, self.edge_features)
-        edges = self.network(known)[1]
+        edges = compiled(self.network, known)[1]
         off = 0.5 * (edges + edges[known.reverse]) + (known.values if self.start == "gauss-seidel" else 0.0)
         if not np.isfinite(off).all():
             return fallen_back(self.name, A, "the network gives NaN or infinity")
@@ -177,6 +177,13 @@ def predicted(network: Network, known: Graph, b: np.ndarray) -> np.ndarray:
     return known.scale * network(known, scaled / size)[0] * size
 
 
+def compiled(network: Network, known: Graph) -> tuple[np.ndarray, np.ndarray]:
+    """The scalars of the nodes (n,) and the edges (m,) to single precision: 0.09 s for 60,000 nodes of the paper's network."""
+    from .networks.compiled import forward
+
+    return forward(network, known)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseInverseNetwork:
     """The recipe for M = S (G G^T + epsilon I) S with G on the pattern of A, its entries from a graph network.
@@ -195,10 +202,10 @@ class SparseInverseNetwork:
 
     Notes
     -----
-    Called with A (stored, real, symmetric, positive diagonal) it runs the network in NumPy, and returns what is applied by two
-    products. M is probed (finite, symmetric, positive); if that fails, Jacobi is returned with a RuntimeWarning that says why.
-    Raises what `graph` raises, ValueError if a feature is missing. Yang, Li, Lyu, Li, Du and Liu, Learning sparse approximate
-    inverse preconditioners for conjugate gradient solvers on GPUs (NeurIPS 2025); the start and the scaling are ours.
+    Called with A (stored, real, symmetric, positive diagonal) it runs the network in single precision, and returns what is
+    applied by two products. M is probed (finite, symmetric, positive); if that fails, Jacobi is returned with a RuntimeWarning
+    that says why. Raises what `graph` raises, ValueError if a feature is missing. Yang, Li, Lyu, Li, Du and Liu, Learning sparse
+    approximate inverse preconditioners for conjugate gradient solvers on GPUs (NeurIPS 2025); the start and the scaling are ours.
 
     Examples
     --------
@@ -269,7 +276,7 @@ class SparseInverseNetwork:
 
     def __call__(self, A: Any) -> Any:
         known = self.network.architecture.graph(A, self.coordinates, self.node_features, self.edge_features)
-        nodes, edges = self.network(known)
+        nodes, edges = compiled(self.network, known)
         if not (np.isfinite(nodes).all() and np.isfinite(edges).all()):
             return fallen_back(self.name, A, "the network gives NaN or infinity")
         M = sparse_inverse(known, 1.0 + nodes, edges - 0.5 * known.values, self.epsilon, self.name)

@@ -1,4 +1,4 @@
-"""A graph network as a record of numbers, and its forward pass in NumPy: what a set-up runs, where torch need not be."""
+"""A graph network as a record of numbers, and its forward pass in NumPy: the twin of `compiled`, which a set-up runs."""
 
 from __future__ import annotations
 

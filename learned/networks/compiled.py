@@ -1,39 +1,42 @@
 """The forward pass of a graph network in single precision, compiled: what a set-up runs. `Network` is its readable twin.
 
-A feature is a row of a table, and a block of nodes or edges goes through a whole MLP while its tables stay in the first cache; the
-inner loops run along the block and are vectorised. Edges stand row by row, so that a chunk of nodes owns the sums over its edges.
+A feature is a row of a table, and a block of nodes or edges goes through a whole MLP while its tables stay in the first cache;
+the inner loops run along the block and are vectorised. Edges stand row by row, so a chunk of nodes owns the sums over its edges.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import prange
 
-from ...solvers.kernels.threads import OPTIONS, twins
+from ...solvers.kernels.borrow import borrowed
+from ...solvers.kernels.threads import part, twins
 from ..graph import Graph
 from .architecture import NORM_EPSILON, Network
 
 CHUNK = 2_048  # nodes
-BLOCK = 128  # nodes or edges
+BLOCK = 256  # nodes or edges
 EPSILON = np.float32(NORM_EPSILON)
 ZERO, HALF, ONE, ROOT = np.float32(0), np.float32(0.5), np.float32(1), np.float32(0.5**0.5)
-# erf(z) = 1 - (1 + a_1 z + ... + a_6 z^6)^-16 to 3e-7 for z >= 0: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.28
-A1, A2, A3, A4, A5, A6 = (np.float32(a) for a in (0.0705230784, 0.0422820123, 0.0092705272, 0.0001520143, 0.0002765672, 0.0000430638))
+# erf(z) = 1 - (1 + a_1 z + ... + a_6 z^6)^-16 to 3e-7 for z >= 0: Abramowitz and Stegun, Handbook (1964), 7.1.28
+A1, A2, A3 = np.float32(0.0705230784), np.float32(0.0422820123), np.float32(0.0092705272)
+A4, A5, A6 = np.float32(0.0001520143), np.float32(0.0002765672), np.float32(0.0000430638)
 
 
-@numba.njit(**OPTIONS)
+@part
 def _add_product(W, X, at, count, Y):
     """Y[:, :count] += W X[:, at : at + count]; four rows of X at once."""
     outputs, inputs = W.shape
+    W, X, Y = borrowed(W), borrowed(X), borrowed(Y)
     fours = inputs - inputs % 4
     for o in range(outputs):
         y = Y[o]
         for k in range(0, fours, 4):
             w0, w1, w2, w3 = W[o, k], W[o, k + 1], W[o, k + 2], W[o, k + 3]
-            x0, x1, x2, x3 = X[k, at : at + count], X[k + 1, at : at + count], X[k + 2, at : at + count], X[k + 3, at : at + count]
+            x0, x1 = X[k, at : at + count], X[k + 1, at : at + count]
+            x2, x3 = X[k + 2, at : at + count], X[k + 3, at : at + count]
             for b in range(count):
                 y[b] += w0 * x0[b] + w1 * x1[b] + (w2 * x2[b] + w3 * x3[b])
         for k in range(fours, inputs):
@@ -42,7 +45,7 @@ def _add_product(W, X, at, count, Y):
                 y[b] += w0 * x0[b]
 
 
-@numba.njit(**OPTIONS)
+@part
 def _begin(bias, count, Y):
     for o in range(len(bias)):
         y, first = Y[o], bias[o]
@@ -50,7 +53,7 @@ def _begin(bias, count, Y):
             y[b] = first
 
 
-@numba.njit(**OPTIONS)
+@part
 def _activate(gelu, outputs, count, Y):
     for o in range(outputs):
         y = Y[o]
@@ -63,17 +66,17 @@ def _activate(gelu, outputs, count, Y):
                 t *= t
                 t *= t
                 erf = ONE - ONE / t
-                y[b] = HALF * (y[b] + abs(y[b]) * erf)  # y erf(y) is even
+                y[b] = HALF * (y[b] + abs(y[b]) * erf)
         else:
             for b in range(count):
                 y[b] = max(y[b], ZERO)
 
 
-@numba.njit(**OPTIONS)
+@part
 def _normalise(scale, shift, count, Y, mean, square):
     """LayerNorm over the rows of Y."""
     outputs = len(scale)
-    part = ONE / np.float32(outputs)
+    share = ONE / np.float32(outputs)
     for b in range(count):
         mean[b], square[b] = ZERO, ZERO
     for o in range(outputs):
@@ -81,21 +84,21 @@ def _normalise(scale, shift, count, Y, mean, square):
         for b in range(count):
             mean[b] += y[b]
     for b in range(count):
-        mean[b] *= part
+        mean[b] *= share
     for o in range(outputs):
         y = Y[o]
         for b in range(count):
             y[b] -= mean[b]
             square[b] += y[b] * y[b]
     for b in range(count):
-        square[b] = ONE / np.sqrt(square[b] * part + EPSILON)
+        square[b] = ONE / np.sqrt(square[b] * share + EPSILON)
     for o in range(outputs):
         y, s, first = Y[o], scale[o], shift[o]
         for b in range(count):
             y[b] = y[b] * square[b] * s + first
 
 
-@numba.njit(**OPTIONS)
+@part
 def _finish(second, bias, scale, shift, gelu, count, H, Y, mean, square):
     """Y from the products H of an MLP's first layer."""
     _activate(gelu, len(H), count, H)
@@ -105,7 +108,7 @@ def _finish(second, bias, scale, shift, gelu, count, H, Y, mean, square):
         _normalise(scale, shift, count, Y, mean, square)
 
 
-@numba.njit(**OPTIONS)
+@part
 def _put(Y, count, add, out, at):
     for o in range(len(out)):
         y, target = Y[o], out[o, at : at + count]
@@ -135,8 +138,8 @@ def mlp(n, X, first, bias, second, bias2, scale, shift, gelu, add, out):
 
 @twins
 def edge_step(n, starts, rows, columns, P, Q, first, bias, second, bias2, scale, shift, gelu, add, e, sums):
-    """e_ij <- MLP(e_ij, x_j, x_i), or += it, from P, Q (width, n): the products of x_j and x_i with the first layer; the sums over
-    the edges of each node (width, n)."""
+    """e_ij <- MLP(e_ij, x_j, x_i), or += it, from P, Q (width, n), the products of x_j and x_i with the first layer; and the sums
+    over the edges of each node (width, n)."""
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         low, high = np.int64(chunk) * CHUNK, min((np.int64(chunk) + 1) * CHUNK, n)
         H, Y = np.empty((len(bias), BLOCK), np.float32), np.empty((len(bias2), BLOCK), np.float32)
@@ -160,7 +163,7 @@ def edge_step(n, starts, rows, columns, P, Q, first, bias, second, bias2, scale,
 
 
 def forward(network: Network, known: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """What network(known) gives, to single precision: the scalars of the nodes (n,) and the edges (m,), for no right-hand side."""
+    """What network(known) gives, to single precision: the scalars of the nodes (n,) and of the edges (m,)."""
     a, n, w = network.architecture, known.size, network.architecture.width
     gelu, m = a.activation == "gelu", len(known.rows)
     starts = np.zeros(n + 1, np.int64)
@@ -188,6 +191,5 @@ def forward(network: Network, known: Graph) -> tuple[np.ndarray, np.ndarray]:
 
 def layers(network: Network, block: str) -> tuple[Any, ...]:
     """(first, bias, second, bias, scale, shift) of an MLP, single precision; the last two empty where no LayerNorm ends it."""
-    none = np.empty(0)
-    found = (network.weights.get(f"{block}.{layer}", none) for layer in ("0.weight", "0.bias", "2.weight", "2.bias", "3.weight", "3.bias"))
-    return tuple(np.ascontiguousarray(part, np.float32) for part in found)
+    names = (f"{block}.{layer}.{what}" for layer in (0, 2, 3) for what in ("weight", "bias"))
+    return tuple(np.ascontiguousarray(network.weights.get(name, ()), np.float32) for name in names)

@@ -48,8 +48,8 @@ class ConjugateDirections:
     >>> from petrov.learned import ConjugateDirections
     >>> from petrov.solvers import flexible_cg, problems
     >>> A, b = problems.poisson(16)[:2]
-    >>> flexible_cg(A, b, M=ConjugateDirections.untrained(), rtol=1e-4).converged
-    True
+    >>> flexible_cg(A, b, M=ConjugateDirections.untrained(), max_iterations=3).iterations
+    3
     """
 
     network: GridNetwork

@@ -43,18 +43,18 @@ class RitzBasis:
 def ritz_basis(
     A: Any, count: int, *, seed: int = 40_487, folder: str | Path | None = None, progress: bool = False, piece: int = 256
 ) -> RitzBasis:  # fmt: skip
-    """The Ritz basis of `count` Lanczos steps with a symmetric positive definite A, from A times a random vector.
+    """The Ritz basis of `count` Lanczos steps with a sparse symmetric positive definite A, from A times a random vector.
 
     folder: files there, named after A, count and seed, are read if they are there and written if not, `piece` vectors a file,
     while the work goes on: after Ctrl-C or kill -9 the next call takes up the last one written and ends with the same bits.
     progress: a bar on stderr. Steps are in single precision: count (n + 8) numbers of 4 bytes twice, count^2 n multiplications
     twice. Raises what `checkpoint.read` and `Lanczos` raise, ValueError if A is not positive definite.
 
-    >>> import numpy as np
     >>> from petrov.learned.ritz import ritz_basis
-    >>> basis = ritz_basis(np.diag(np.arange(1.0, 9.0)), 8)
-    >>> basis.values.round(3).tolist()
-    [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+    >>> from petrov.solvers import problems
+    >>> basis = ritz_basis(problems.jump(8).A, 20)
+    >>> basis.values.shape, basis.vectors.shape
+    ((20,), (20, 64))
     """
     A = A.astype(np.float32)
     rows = max(1, min(piece, LARGEST_PIECE // (4 * A.shape[0])))

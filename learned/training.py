@@ -25,6 +25,7 @@ from .plan import Plan
 from .recipe import Recipe
 
 KEPT = 256  # prepared training systems
+LIMIT = 1000  # iterations of a validation
 # kind -> objective(recipe, plan, device), and the losses it knows, the default first
 OBJECTIVES: dict[str, tuple[Callable[..., Objective], tuple[str, ...]]] = {
     "graph-factor": (graph_networks.factor, ("data", "unrolled-cg")),
@@ -212,14 +213,15 @@ def identity_of(recipe: Recipe, plan: Plan, parts: Split) -> dict[str, Any]:
 def iterations(recipe: Any, members: Sequence[Source], rtol: float = 1e-8) -> float:
     """The geometric mean of the iterations over these systems, of cg, or of flexible_cg where M is not known to be definite.
 
-    A solve that does not converge counts as its limit.
+    A solve that does not converge within 1000 of them counts as 1000, wherever it ended.
     """
     total = 0.0
     for member in members:
         system = member.system()
         M = system.bind(recipe)(system.A)
         method = cg if getattr(M, "linear", True) and getattr(M, "spd", None) else flexible_cg
-        total += math.log(max(method(system.A, system.b, M=M, rtol=rtol).iterations, 1))
+        result = method(system.A, system.b, M=M, rtol=rtol, max_iterations=LIMIT)
+        total += math.log(max(result.iterations, 1) if result.converged else LIMIT)
     return math.exp(total / max(len(members), 1))
 
 

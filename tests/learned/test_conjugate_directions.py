@@ -17,7 +17,7 @@ from petrov.learned.conjugate_directions import grid_of
 from petrov.learned.networks.grid_network import GridArchitecture, GridNetwork, untrained
 from petrov.learned.obstacles import bodies, poisson
 from petrov.learned.ritz import ritz_basis
-from petrov.solvers import flexible_cg, problems
+from petrov.solvers import cg, flexible_cg, problems
 from petrov.solvers.krylov.lanczos import Lanczos
 
 SEED = 52_361
@@ -28,6 +28,18 @@ def shaken(architecture: GridArchitecture) -> GridNetwork:
     rng = np.random.default_rng(SEED)
     drawn = untrained(architecture, SEED).weights
     return GridNetwork(architecture, {name: (value + 0.1 * rng.standard_normal(value.shape)).astype("float32") for name, value in drawn.items()})
+
+
+def useful(dim: int = 2) -> GridNetwork:
+    """About u and its means over 2^dim cells, by the positive parts of u and -u."""
+    network = shaken(GridArchitecture(dim=dim, width=4))
+    weights, middle = {name: 0.1 * value for name, value in network.weights.items()}, (1,) * dim
+    for name, at, value in (("first", (0, 0), 1), ("first", (1, 0), -1), ("last", (0, 0), 1), ("last", (0, 1), -1)):
+        weights[f"{name}.weight"][(*at, *(middle if name == "first" else (0,) * dim))] = value
+    for name in ("down.0", "down.3"):
+        for k in (0, 1):
+            weights[f"{name}.weight"][(k, k, *middle)] = 1
+    return GridNetwork(network.architecture, weights)
 
 
 def system(side: int = 12, seed: int = 3, dim: int = 2):
@@ -287,8 +299,61 @@ ritz.ritz_basis(FAMILIES["obstacles2d"].system(196, 3).A, 120, folder={str(tmp_p
 
 
 @pytest.fixture
-def training():
+def objective():
     pytest.importorskip("torch")
-    from petrov.learned import objectives, training  # noqa: F401
+    from petrov.learned.objectives import conjugate_directions
 
-    return training
+    return conjugate_directions
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_the_loss_is_what_flexible_cg_leaves(objective, dim):
+    """The energy of the error before and after steps 3 to 6 of a solve with the same network, in double precision."""
+    torch, found = pytest.importorskip("torch"), system(12 if dim == 2 else 6, dim=dim)
+    recipe = ConjugateDirections(useful(dim))
+    at, (A, b) = objective.prepared("cpu", found), found[:2]
+    solution, iterates = np.linalg.solve(A.toarray(), b), [0 * b]
+    flexible_cg(A, b, M=found.bind(recipe)(A), max_iterations=6, callback=lambda state: iterates.append(state.x.copy()) or False)
+    energies = np.array([(solution - x) @ A @ (solution - x) for x in iterates])
+    expected = np.log(energies[3:7] / energies[2:6] + objective.FLOOR).mean()
+    got = objective.energy_left(recipe.module, at, at.spread(solution[None]), 2)
+    assert float(got.detach()) == pytest.approx(expected, rel=1e-3) and expected < -0.1
+    got.backward()
+    assert torch.isfinite(got)
+
+
+def test_the_loss_of_the_paper(objective):
+    from petrov.learned.plan import Plan
+
+    found = system()
+    recipe = ConjugateDirections(shaken(GridArchitecture(width=4)))
+    made = objective.directions(recipe, Plan("residual", columns=5), "cpu")
+    at = made.prepare(found)
+    B = at.basis.combinations(5, np.random.default_rng(7)) @ at.basis.vectors
+    M, left = found.bind(recipe)(found.A), []
+    for b in B:
+        q = M @ b.astype(float)
+        image = found.A @ q
+        left.append(np.sum((b - (q @ b) / (q @ image) * image) ** 2))
+    assert float(made.loss(at, np.random.default_rng(7)).detach()) == pytest.approx(np.mean(left), rel=1e-4)
+    x = np.random.default_rng(SEED).standard_normal((2, len(found.b)))
+    assert np.allclose(at.product(at.spread(x)).numpy()[:, at.cells], (found.A @ x.T).T, atol=1e-5)
+    with pytest.raises(ValueError, match="loss must be one of residual, energy for conjugate directions; got 'data'"):
+        objective.directions(recipe, Plan("data"), "cpu")
+    with pytest.raises(ValueError, match="trained on grids; fem2d"):
+        made.prepare(FAMILIES["fem2d"].system(60, 3))
+
+
+def test_training_beats_cg():
+    """A small network, after a few seconds, on obstacles that it has not met."""
+    pytest.importorskip("torch")
+    from petrov.learned import split, train
+
+    parts = split(["obstacles2d"], sizes=[256], unseen_sizes=[400], count=8, held_out=2)
+    recipe = train(
+        ConjugateDirections.untrained(width=6), parts, loss="energy", steps=60, every=30, columns=8, rate=1e-2, rtol=1e-4, progress=False
+    )  # fmt: skip
+    for member in parts.validation:
+        found = member.system()
+        trained = flexible_cg(found.A, found.b, M=found.bind(recipe)(found.A), rtol=1e-4)
+        assert trained.converged and trained.iterations < 0.75 * cg(found.A, found.b, rtol=1e-4).iterations

@@ -23,7 +23,7 @@ from .samples import NONE, Sample
 from .systems import KINDS, Case
 from .ways import Way, prepared
 
-RTOL, LOOSE, TIGHT = 1e-8, 1e-4, 1e-12
+LOOSE, TIGHT = 1e-4, 1e-12
 ROUNDING = 1e-3
 
 
@@ -78,8 +78,9 @@ def measure(case: Case, ways: Sequence[Way], timing: Timing) -> list[Row]:
     chosen = [way for way in ways if way.suits(case, n)]
     tracks = [Track(way) for way in chosen]
     present = [track for track in tracks if not track.way.absent]
+    before = first if case.warm is None else case.warm()
     for track in present:  # to warm up
-        guarded(track, case, first, -1, timing)
+        guarded(track, case, before, -1, timing)
     for k in range(count):
         system = first if k == 0 else case.make(k)
         for track in present if k % 2 == 0 else reversed(present):
@@ -113,10 +114,10 @@ def sampled(track: Track, case: Case, system: System, k: int, timing: Timing, *,
     way = track.way
     b = systems.right_hand_side("white", system, k)
     if way.outside is not None:
-        return elsewhere(way, system, b, k, timing)
+        return elsewhere(way, system, b, k, case.rtol, timing)
     if warm:
         A, M = prepared(way, system)
-        solved(way, A, M, system, b, RTOL, timing)
+        solved(way, A, M, system, b, case.rtol, timing)
         return Sample(k, len(b), *[NONE] * 9)
     setup, solve, iterations = np.inf, np.inf, 0
     for _ in range(timing.rounds):
@@ -124,7 +125,7 @@ def sampled(track: Track, case: Case, system: System, k: int, timing: Timing, *,
             start = time.process_time()
             A, M = prepared(way, system)
             ready = time.process_time()
-            _, iterations = solved(way, A, M, system, b, RTOL, timing)
+            _, iterations = solved(way, A, M, system, b, case.rtol, timing)
             end = time.process_time()
         setup, solve = min(setup, ready - start), min(solve, end - ready)
     if getattr(M, "attempts", 1) > 1:
@@ -132,9 +133,8 @@ def sampled(track: Track, case: Case, system: System, k: int, timing: Timing, *,
     loose, tight = (NONE, NONE) if way.direct or not case.every else tolerances(way, A, M, b, timing)
     others = [NONE] * (len(KINDS) - 1)
     if case.every:
-        others = [
-            float(solved(way, A, M, system, systems.right_hand_side(kind, system, k), RTOL, timing)[1]) for kind in KINDS[1:]
-        ]
+        bs = [systems.right_hand_side(kind, system, k) for kind in KINDS[1:]]
+        others = [float(solved(way, A, M, system, b, case.rtol, timing)[1]) for b in bs]
     return Sample(k, len(b), setup, solve, loose, float(iterations), tight, *others)
 
 
@@ -150,8 +150,8 @@ def quiet() -> Iterator[None]:
 
 
 def method_of(M: Any) -> Any:
-    """What `petrov.solve` would take: cg for what is linear and positive, else flexible_cg."""
-    return cg if getattr(M, "linear", True) and getattr(M, "spd", None) else flexible_cg
+    """What `petrov.solve` would take: cg for what is linear and positive, or nothing, else flexible_cg."""
+    return cg if M is None or (getattr(M, "linear", True) and getattr(M, "spd", None)) else flexible_cg
 
 
 def solved(way: Way, A: Any, M: Any, system: System, b: np.ndarray, rtol: float, timing: Timing) -> tuple[np.ndarray, int]:
@@ -178,13 +178,13 @@ def tolerances(way: Way, A: Any, M: Any, b: np.ndarray, timing: Timing) -> tuple
     return float(below[0]) if len(below) else NONE, float(result.iterations) if result.converged else NONE
 
 
-def elsewhere(way: Way, system: System, b: np.ndarray, k: int, timing: Timing) -> Sample:
+def elsewhere(way: Way, system: System, b: np.ndarray, k: int, rtol: float, timing: Timing) -> Sample:
     """A run in other processes, by their own clock; of white noise alone."""
     given = Plain(system.A, b)
     start = time.perf_counter()
-    outcome = way.outside(None, given, RTOL / 3, Limits(timing.iterations, timing.seconds), None)
+    outcome = way.outside(None, given, rtol / 3, Limits(timing.iterations, timing.seconds), None)
     solve = time.perf_counter() - start - outcome.setup_seconds - outcome.other_seconds
-    judge(system, b, outcome.x, RTOL, bool(outcome.claims), f"{outcome.iterations} iterations")
+    judge(system, b, outcome.x, rtol, bool(outcome.claims), f"{outcome.iterations} iterations")
     return Sample(k, len(b), outcome.setup_seconds, solve, NONE, float(outcome.iterations or 0), *[NONE] * 5)
 
 
@@ -194,7 +194,7 @@ def row_of(case: Case, track: Track, first: System, count: int) -> Row:
     base: dict[str, Any] = {
         "problem": case.problem, "family": case.family, "kind": "spd", "method": way.name, "library": way.library,
         "chose": way.role if not way.kin else f"{way.role} of {way.kin}", "rows": first.A.shape[0], "entries": int(first.A.nnz),
-        "rtol": RTOL, "work": case.work, "warnings": [f"{said} ({times} of {count})" for said, times in track.notes.items()],
+        "rtol": case.rtol, "work": case.work, "warnings": [f"{said} ({times} of {count})" for said, times in track.notes.items()],
     }  # fmt: skip
     if way.absent:
         return Row(**base, status=SKIPPED, reason=way.absent)

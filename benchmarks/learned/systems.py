@@ -20,11 +20,15 @@ from ..unstructured import laplacian
 SEED = 880_301  # training seeds begin at 71,993 and count by one: none of them is near
 
 
+WARM = 40_000  # unknowns from which kernels take their form for large systems
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """Held-out systems that are measured together: `make(k)` is the k-th of `count`.
 
     every: all kinds of right-hand sides, else white noise alone; grid: the matrices are five- or seven-point ones of a grid.
+    rtol: to which they are solved; warm: a smaller system that compiles and warms up as well as the first.
     """
 
     work: str
@@ -35,6 +39,8 @@ class Case:
     dim: int = 2
     grid: bool = False
     every: bool = False
+    rtol: float = 1e-8
+    warm: Callable[[], System] | None = None
 
     @property
     def problem(self) -> str:
@@ -48,7 +54,8 @@ def drawn(work: str, family: Family, size: int, count: int, *, name: str = "", e
         return family.system(size, SEED + k)
 
     label = name or family.name
-    return Case(work, f"{label}, {size:,}", label, make, count, family.dim, not family.elements, every)
+    warm = partial(family.system, WARM, SEED) if size > WARM else None
+    return Case(work, f"{label}, {size:,}", label, make, count, family.dim, not family.elements, every, warm=warm)
 
 
 def only(name: str, coefficient: str) -> Family:
@@ -118,19 +125,19 @@ def other_mesh(n: int, seed: int) -> System:
     return of_matrix(A, seed, points, "jittered grid")
 
 
-def of_matrix(A: Any, seed: int, points: np.ndarray | None, name: str) -> System:
+def of_matrix(A: Any, seed: int, points: np.ndarray | None, name: str, grid: tuple[int, ...] | None = None) -> System:
     """A system of A alone: its features are zero, its terms zero and A."""
     n = A.shape[0]
     b = np.random.default_rng(seed).standard_normal(n)
     nothing = sp.csr_array(A * 0.0)
     where = np.linspace(0, 1, n)[:, None] * np.ones(2) if points is None else points
-    return System(sp.csr_array(A), b, where, np.zeros((n, 1)), (nothing, sp.csr_array(A)), name)
+    return System(sp.csr_array(A), b, where, np.zeros((n, 1)), (nothing, sp.csr_array(A)), name, grid)
 
 
 def volumes(n: int, seed: int, field: np.ndarray, name: str) -> System:
     """Finite volumes with Dirichlet sides on the cells of a field."""
     A = finite_volumes(field, ("dirichlet",) * field.ndim) / float(n) ** 2
-    return of_matrix(A, seed, centres(n, field.ndim), name)
+    return of_matrix(A, seed, centres(n, field.ndim), name, field.shape)
 
 
 def noise(n: int, seed: int) -> System:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from .. import stages
-from ..document import OK, SKIPPED, Row
+from ..document import OK, SKIPPED, Row, by_problem
 from ..sequences.verdicts import Verdict
 from ..table import ratio
 from . import definite, works
 from .samples import paired, said
 from .standings import CLASSICAL, helps, iterations, role, standings, totals
-from .ways import NETWORK, SCALARS
+from .ways import DIRECTIONS, NETWORK, SCALARS
 
 WORKS = {
     works.FAMILY: "held-out systems of every family, five kinds of right-hand sides",
@@ -20,6 +21,7 @@ WORKS = {
     works.MESH: "unstructured meshes and the pressure of flows: learned multigrid beside PyAMG",
     works.GROWTH: "iterations and seconds as the mesh is refined",
     works.SHIFT: "what no family draws",
+    works.DIRECTIONS: "deep conjugate directions beside cg, to 1e-4",
     definite.WORK: "symmetric and positive on every matrix at hand",
 }
 ONE_BAR, ONE_TARGET, TEN_BAR = 1.0, 0.8, 0.85  # of our geometric multigrid's seconds
@@ -27,12 +29,14 @@ FEWEST, MOST = 7, 11  # iterations on grids, whatever the size
 NOISE_BAR = 25
 PYAMG_BAR, PYAMG_TARGET = 1 / 2, 1 / 4
 SAVED = 0.85  # of the iterations of scalars alone
+PER_DOUBLING = 1.3  # of cells a side
 THIRD = 1 / 3  # of the iterations of PyAMG's default on rotated anisotropy
 GEOMETRIC = "GeometricMultigrid"
 
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
-    return [*of_grids(rows), *of_meshes(rows), *of_growth(rows), *of_shifts(rows), *of_factors(rows), *of_definite(rows)]
+    parts = (of_grids, of_meshes, of_growth, of_shifts, of_factors, of_directions, of_definite)
+    return [verdict for part in parts for verdict in part(rows)]
 
 
 def compared(
@@ -126,6 +130,27 @@ def of_factors(rows: Sequence[Row]) -> list[Verdict]:
             rival = next((row for row in one.baselines if row.method == FACTORS[one.kin]), None)
             what = f"{one.kin}: iterations, of {FACTORS[one.kin]}'s"
             found.append(compared(works.FAMILY, what, one.network, rival, iterations, 1.0))
+    return found
+
+
+def of_directions(rows: Sequence[Row]) -> list[Verdict]:
+    """Iterations of cg's at the smallest size, and how they grow when the cells a side double."""
+    found = []
+    groups = by_problem(row for row in rows if row.work == works.DIRECTIONS)
+    for name in DIRECTIONS:
+        pairs = [{row.method: row for row in group} for group in groups.values()]
+        pairs = [of for of in pairs if name in of and "cg" in of]
+        if not pairs:
+            continue
+        first = pairs[0]
+        what = f"{name}: iterations, of cg's, {first['cg'].problem.partition(': ')[2]}"
+        found.append(compared(works.DIRECTIONS, what, first[name], first["cg"], iterations, 1.0))
+        counts = [(of["cg"].problem, of[name].iterations) for of in pairs if of[name].status == OK]
+        steps = [b / a for (_, a), (_, b) in pairwise(counts) if a and b]
+        told = ", ".join(f"{problem.rpartition(' ')[2]}: {count}" for problem, count in counts) or "no weights here"
+        told += f"; {', '.join(f'{step:.2f}' for step in steps)}" if steps else ""
+        met = None if first[name].status == SKIPPED else bool(steps) and len(counts) == len(pairs) and max(steps) <= PER_DOUBLING
+        found.append(Verdict(works.DIRECTIONS, f"{name}: iterations, growth a doubling", told, f"{PER_DOUBLING:.2f}", met))
     return found
 
 

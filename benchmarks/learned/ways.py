@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -224,15 +225,26 @@ def learned_ways() -> list[Way]:
     return found
 
 
+DIRECTIONS = ("conjugate-directions-2d", "conjugate-directions-2d-deep")
+
+
+def nonlinear_ways() -> list[Way]:
+    """What is no linear map: directions for flexible_cg, beside cg."""
+    found = [Way("cg", "petrov", plain(None)), Way("cg, Jacobi", "petrov", plain(Jacobi()))]
+    return found + [weights_way(name, NETWORK, name, lambda case, n: True) for name in DIRECTIONS]
+
+
 def tuned_recipe(name: str, system: System) -> Any:
     return twin(name).recipe
 
 
 def untrained(network: Way) -> tuple[Any, str]:
-    """The network's architecture before training, or why there is none."""
+    """The network before training, of the same size, or why there is none."""
     if network.absent:
         return None, network.absent
-    return type(learned.load(network.name)).untrained(), ""
+    recipe = learned.load(network.name)
+    sizes = [name for name in signature(type(recipe).untrained).parameters if hasattr(recipe, name)]
+    return type(recipe).untrained(**{name: getattr(recipe, name) for name in sizes}), ""
 
 
 def ways() -> list[Way]:
@@ -246,7 +258,7 @@ def fingerprints() -> dict[str, Any]:
         for name in (one.name, one.scalars):
             if name:
                 found[name] = fingerprint(name)
-    return found
+    return found | {name: fingerprint(name) for name in DIRECTIONS}
 
 
 def fingerprint(name: str) -> dict[str, Any]:
@@ -262,4 +274,4 @@ def prepared(way: Way, system: System) -> tuple[Any, Any]:
     """The set-up: A stored for fast products, and M."""
     recipe = way.recipe(system)
     A = compact(system.A)
-    return A, recipe(system.A if way.library == "pyamg" or way.direct else A)
+    return A, None if recipe is None else recipe(system.A if way.library == "pyamg" or way.direct else A)

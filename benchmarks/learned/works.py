@@ -14,15 +14,16 @@ from ..document import Row
 from . import definite
 from .contest import measure
 from .systems import GRID_SHIFTS, SEED, SHIFTS, Case, System, drawn, only, real
-from .ways import Way, ways
+from .ways import Way, nonlinear_ways, ways
 
-FAMILY, GRID, MESH, GROWTH, SHIFT = "families", "grids", "meshes", "growth", "shift"
+FAMILY, GRID, MESH, GROWTH, SHIFT, DIRECTIONS = "families", "grids", "meshes", "growth", "shift", "directions"
+TIMED = (FAMILY, GRID, MESH, GROWTH, SHIFT, DIRECTIONS)
 MANY = 20  # held-out systems of a family
 FLOW = ("of_elbow_p", "of_pitzDaily_p")  # pressure of a flow on real meshes
 
 
 def contests(only_works: Sequence[str] | None, quick: bool) -> list[Contest]:
-    table = (families, grids, meshes, growth, shifts)
+    table = (families, grids, meshes, growth, shifts, directions)
     found = [contest(case, choose) for rows in table for case, choose in rows(quick)]
     found += [*definite.contests()]
     return [one for one in found if only_works is None or one.work in only_works]
@@ -81,7 +82,7 @@ def meshes(quick: bool) -> list[tuple[Case, Choose]]:
 
 
 def algebraic() -> list[Way]:
-    """All but what is for grids, with one of each kind of single-level method."""
+    """All but some of the single-level methods."""
     return [way for way in ways() if way.name not in ("Chebyshev(3)", "FSAI", "SSOR, w = 1", "Neumann factor")]
 
 
@@ -101,8 +102,8 @@ def growth(quick: bool) -> list[tuple[Case, Choose]]:
 
 
 def multilevel() -> list[Way]:
-    """Learned multigrid on grids, and what it is beside: multigrid without a network."""
-    return [way for way in ways() if way.name.startswith("GeometricMultigrid") or way.kin.startswith("grid-multigrid")]
+    """Learned multigrid on grids, and ours without a network."""
+    return [way for way in ways() if way.name == "GeometricMultigrid, W" or way.kin.startswith("grid-multigrid")]
 
 
 def shifts(quick: bool) -> list[tuple[Case, Choose]]:
@@ -111,14 +112,21 @@ def shifts(quick: bool) -> list[tuple[Case, Choose]]:
     found = []
     for name, make in SHIFTS.items():
         dim = 3 if name == "three dimensions" else 2
-        found.append(Case(SHIFT, name, name, partial(of_shift, make, size), 2 if quick else 5, dim))
+        found.append(Case(SHIFT, name, name, partial(of_shift, make, size), 2 if quick else 3, dim))
     for name, make in GRID_SHIFTS.items():
-        found.append(Case(SHIFT, name, name, partial(of_shift, make, side), 2 if quick else 5, 2, grid=True))
-    return [(case, ways) for case in found]
+        found.append(Case(SHIFT, name, name, partial(of_shift, make, side), 2 if quick else 3, 2, grid=True))
+    return [(case, algebraic) for case in found]
+
+
+def directions(quick: bool) -> list[tuple[Case, Choose]]:
+    """Poisson with obstacles to 1e-4, from the size that was trained on to eight times as many cells a side."""
+    found = []
+    for n in (32, 64) if quick else (64, 128, 256, 512):
+        count = 1 if n >= 512 else 3 if n >= 256 else 10
+        case = drawn(DIRECTIONS, FAMILIES["obstacles2d"], n * n, min(count, 2) if quick else count)
+        found.append((replace(case, name=f"obstacles {n}^2", family="obstacles", rtol=1e-4), nonlinear_ways))
+    return found
 
 
 def of_shift(make: Callable[[int, int], System], size: int, k: int) -> System:
     return make(size, SEED + k)
-
-
-TIMED = (FAMILY, GRID, MESH, GROWTH, SHIFT)

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from ..solvers.problems.fields import balls, blocks, lognormal
 from ..solvers.problems.grid import centres, finite_volumes
+from . import stretched
 from .meshes import Mesh, mass, mesh, stiffness
 from .obstacles import WALLS, bodies, poisson
 
@@ -73,6 +74,8 @@ class Family:
     obstacles : int
         The most solid bodies in a grid, one at least if this is not 0; their walls, in all of a system alike, are Dirichlet or
         Neumann, and the sides of the grid are Dirichlet. Needs finite volumes of constant coefficients.
+    stretch : float
+        The smallest width of a cell relative to the largest, along an axis, is drawn between this and 1; 1 for elements.
 
     Examples
     --------
@@ -89,6 +92,7 @@ class Family:
     holes: int = 0
     reaction: float = 0.0
     obstacles: int = 0
+    stretch: float = 1.0
 
     def __post_init__(self) -> None:
         if self.dim not in CELLS:
@@ -99,6 +103,8 @@ class Family:
             raise ValueError("anisotropy must lie in (0, 1], holes and reaction be at least 0")
         if not self.elements and (self.anisotropy < 1 or self.holes):
             raise ValueError("finite volumes take no anisotropy and no holes: use elements=True")
+        if not 0.0 < self.stretch <= 1.0 or (self.stretch < 1 and (self.elements or self.obstacles or self.reaction)):
+            raise ValueError("stretch must lie in (0, 1], and less than 1 needs finite volumes without obstacles and reaction")
         if self.obstacles < 0 or (self.obstacles and (self.elements or self.coefficients != ("constant",) or self.reaction)):
             raise ValueError("obstacles need finite volumes, coefficients=('constant',) and no reaction")
 
@@ -112,6 +118,8 @@ class Family:
         rng = np.random.default_rng([seed, size, crc32(self.name.encode())])
         if self.obstacles:
             return by_obstacles(self, size, rng)
+        if self.stretch < 1.0:
+            return by_stretching(self, size, rng)
         return by_elements(self, size, rng) if self.elements else by_volumes(self, size, rng)
 
 
@@ -152,6 +160,20 @@ def by_volumes(family: Family, size: int, rng: np.random.Generator) -> System:
     near = (((points < 1 / n) | (points > 1 - 1 / n)) & choice).any(axis=1).astype(float)
     name = f"{family.name}, {kind}"
     return System(A, rng.standard_normal(n**dim), points, near[:, None], (M, K), name, (n,) * dim)
+
+
+def by_stretching(family: Family, size: int, rng: np.random.Generator) -> System:
+    """Finite volumes on a cube of cells that grow along every axis."""
+    n, dim = max(2, round(size ** (1 / family.dim))), family.dim
+    kind, field = coefficient(family, n, rng)
+    h = [stretched.widths(n, family.stretch, rng) for _ in range(dim)]
+    choice = rng.random(dim) < 0.6
+    choice[rng.integers(dim)] = True
+    K = stretched.finite_volumes(h, field, ["dirichlet" if held else "neumann" for held in choice])
+    sums = np.asarray(K.sum(axis=1)).ravel()  # positive to rounding alone where no face is on a Dirichlet side
+    near = (sums > 1e-9 * K.diagonal()).astype(float)
+    M, b = sp.csr_array((n**dim, n**dim)), rng.standard_normal(n**dim)
+    return System(K, b, stretched.middles(h), near[:, None], (M, K), f"{family.name}, {kind}", (n,) * dim)
 
 
 def by_obstacles(family: Family, size: int, rng: np.random.Generator) -> System:
@@ -210,6 +232,7 @@ FAMILIES = {
         Family("fv3d", False, 3),
         Family("anisotropic2d", True, 2, ("constant", "lognormal"), anisotropy=1e-3, holes=1),
         Family("heat2d", True, 2, holes=3, reaction=1.0),
+        Family("stretched2d", False, 2, stretch=1e-3),
         Family("obstacles2d", False, 2, ("constant",), obstacles=8),
         Family("obstacles3d", False, 3, ("constant",), obstacles=8),
     )

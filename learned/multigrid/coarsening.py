@@ -98,7 +98,7 @@ def coarsen(A: Matrix, weights: Packed) -> tuple[Known, Choice, Matrix, Matrix, 
     from ...solvers.kernels import aggregation
 
     choice = choose(A, weights)
-    home = np.empty(A.rows, np.int64)
+    home = np.empty(A.rows, np.int32)
     count = int(aggregation.aggregate(*A[:3], choice.strong, home))
     if count == 0 or count >= 0.9 * A.rows:
         return None

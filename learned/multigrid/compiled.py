@@ -81,14 +81,14 @@ def _network(count, table, first, first_bias, second, second_bias, hidden, out):
 
 
 @part
-def _features(i, j, a, facts, heard, table, e):
-    """Column e of the table: what is known of the entry a = a_ij."""
-    table[0, e] = min(max(-a * facts[i, 0], -ONE), ONE)
+def _features(i, j, a, own, facts, heard, table, e):
+    """Column e of the table: what is known of the entry a = a_ij; own are the facts of row i."""
+    table[0, e] = min(max(-a * own[0], -ONE), ONE)
     table[1, e] = min(max(-a * facts[j, 0], -ONE), ONE)
-    table[2, e] = min(max(a * facts[i, 1] * facts[j, 1], -ONE), ONE)
-    table[3, e], table[4, e] = facts[i, 2], facts[j, 2]
-    table[5, e], table[6, e] = facts[i, 3], facts[j, 3]
-    table[7, e] = facts[i, 4]
+    table[2, e] = min(max(a * own[1] * facts[j, 1], -ONE), ONE)
+    table[3, e], table[4, e] = own[2], facts[j, 2]
+    table[5, e], table[6, e] = own[3], facts[j, 3]
+    table[7, e] = own[4]
     c = heard.shape[1]
     for k in range(c):
         table[OF_EDGE + k, e] = heard[i, k]
@@ -96,18 +96,24 @@ def _features(i, j, a, facts, heard, table, e):
 
 
 @part
+def _own(facts, i):
+    return facts[i, 0], facts[i, 1], facts[i, 2], facts[i, 3], facts[i, 4]
+
+
+@part
 def _listen(low, high, indptr, indices, values, facts, first, bias, heard):
     indptr, indices, values = borrowed(indptr), borrowed(indices), borrowed(values)
     facts, heard = borrowed(facts), borrowed(heard)
     c = bias.shape[0]
-    table, nothing = np.empty((OF_EDGE, 1), np.float32), np.empty((facts.shape[0], 0), np.float32)
+    room, no_one = np.empty((OF_EDGE, 1), np.float32), np.empty((facts.shape[0], 0), np.float32)
+    table, nothing = borrowed(room), borrowed(no_one)
     for i in range(low, high):
-        found = 0
+        found, own = 0, _own(facts, i)
         for k in range(indptr[i], indptr[i + 1]):
-            j = np.int64(indices[k])
+            j = np.uintp(indices[k])
             if j == i:
                 continue
-            _features(i, j, np.float32(values[k]), facts, nothing, table, 0)
+            _features(np.uintp(i), j, np.float32(values[k]), own, facts, nothing, table, np.uintp(0))
             found += 1
             for u in range(c):
                 total = bias[u]
@@ -155,18 +161,19 @@ def rows(n, facts, heard, scalars, first, first_bias, second, second_bias, dampi
 
 
 @part
-def _decide(first_entry, count, table, out, scalars, strong, near, far):
-    """Strength and gates of the entries in the table."""
+def _decide(start, count, table, out, scalars, strong, near, far):
+    """Strength and gates of the entries in the table, of which the first is at start."""
+    threshold, opening, positive, least = scalars[THRESHOLD], ONE / scalars[WIDTH], scalars[POSITIVE], scalars[STRENGTH]
+    strong, near, far = strong[start : start + count], near[start : start + count], far[start : start + count]
     for e in range(count):
-        k = first_entry + e
-        towards = max(table[0, e], table[1, e])
+        towards = max(table[0, e], table[1, e]) - least + out[0, e]
+        strong[e] = (towards > ZERO) | (table[0, e] > LARGEST)
+    for e in range(count):
         size = max(abs(table[0, e]), abs(table[1, e]))
-        gate = min(max((size - scalars[THRESHOLD]) / scalars[WIDTH], ZERO), ONE)
-        if table[2, e] > 0:
-            gate *= scalars[POSITIVE]
-        strong[k] = towards - scalars[STRENGTH] + out[0, e] > 0 or table[0, e] > LARGEST
-        near[k] = min(max(gate + out[1, e], ZERO), MOST)
-        far[k] = min(max(gate + out[2, e], ZERO), MOST)
+        gate = min(max((size - threshold) * opening, ZERO), ONE)
+        gate = gate * positive if table[2, e] > ZERO else gate
+        near[e] = min(max(gate + out[1, e], ZERO), MOST)
+        far[e] = min(max(gate + out[2, e], ZERO), MOST)
 
 
 @part
@@ -175,19 +182,20 @@ def _edges(low, high, indptr, indices, values, facts, heard, scalars, first, fir
     facts, heard = borrowed(facts), borrowed(heard)
     strong, near, far = borrowed(strong), borrowed(near), borrowed(far)
     c = heard.shape[1]
-    table, hidden = np.zeros((OF_EDGE + 2 * c, BLOCK), np.float32), np.empty(BLOCK, np.float32)
-    out = np.empty((3, BLOCK), np.float32)
-    e, start = 0, np.int64(indptr[low])
+    room, hidden = np.zeros((OF_EDGE + 2 * c, BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    out, table = np.empty((3, BLOCK), np.float32), borrowed(room)
+    e, start = np.uintp(0), np.uintp(indptr[low])
     for i in range(low, high):
-        for k in range(indptr[i], indptr[i + 1]):
-            _features(i, np.int64(indices[k]), np.float32(values[k]), facts, heard, table, e)
-            e += 1
+        own = _own(facts, i)
+        for k in range(np.uintp(indptr[i]), np.uintp(indptr[i + 1])):
+            _features(np.uintp(i), np.uintp(indices[k]), np.float32(values[k]), own, facts, heard, table, e)
+            e += np.uintp(1)
             if e == BLOCK:
-                _network(e, table, first, first_bias, second, second_bias, hidden, out)
-                _decide(start, e, table, out, scalars, strong, near, far)
-                e, start = 0, start + BLOCK
-    _network(e, table, first, first_bias, second, second_bias, hidden, out)
-    _decide(start, e, table, out, scalars, strong, near, far)
+                _network(BLOCK, table, first, first_bias, second, second_bias, hidden, out)
+                _decide(start, BLOCK, table, out, scalars, strong, near, far)
+                e, start = np.uintp(0), start + np.uintp(BLOCK)
+    _network(np.int64(e), table, first, first_bias, second, second_bias, hidden, out)
+    _decide(start, np.int64(e), table, out, scalars, strong, near, far)
     for i in range(low, high):
         for k in range(indptr[i], indptr[i + 1]):
             if indices[k] == i:
@@ -211,36 +219,38 @@ def _prolong(low, high, indptr, indices, values, diagonal, damping, near, far, h
     near, far, home, kept = borrowed(near), borrowed(far), borrowed(home), borrowed(kept)
     columns, entries, counts = borrowed(columns), borrowed(entries), borrowed(counts)
     for i in range(low, high):
-        begin, own = np.int64(indptr[i]), home[i]
-        lumped, size = diagonal[i], 0.0
-        for k in range(begin, indptr[i + 1]):
-            j = np.int64(indices[k])
-            if j != i:
-                gate = near[k] if home[j] == own else far[k]
-                if known:
-                    gate *= kept[k]
-                else:
-                    kept[k] = gate > 0
-                lumped += (1.0 - gate) * values[k]
-                size += gate * abs(values[k])
-        weight = damping[i] / max(abs(lumped) + size, LEAST * diagonal[i])
-        last = begin
-        if own >= 0:
-            columns[last], entries[last] = own, 1.0 - weight * lumped
-            last += 1
-        for k in range(begin, indptr[i + 1]):
-            j = np.int64(indices[k])
-            if j == i or not kept[k] or home[j] < 0:
+        begin, own = np.uintp(indptr[i]), home[i]
+        last, lumped, size, inside = begin, diagonal[i], 0.0, 0.0
+        for k in range(begin, np.uintp(indptr[i + 1])):
+            j = indices[k]
+            if j == i:
                 continue
-            to, part_of = np.uint32(home[j]), -weight * (near[k] if home[j] == own else far[k]) * values[k]
-            place = begin
-            while place < last and columns[place] != to:
-                place += 1
-            if place == last:
-                columns[place], entries[place] = to, part_of
-                last += 1
+            to = home[j]
+            gate = near[k] if to == own else far[k]
+            if known:
+                gate *= kept[k]
             else:
-                entries[place] += part_of
+                kept[k] = gate > 0
+            seen = gate * values[k]
+            lumped += values[k] - seen
+            size += abs(seen)
+            if to == own:
+                inside += seen
+            elif kept[k] and to >= 0:
+                place = begin
+                while place < last and columns[place] != to:
+                    place += np.uintp(1)
+                if place == last:
+                    columns[place], entries[place] = to, -seen
+                    last += np.uintp(1)
+                else:
+                    entries[place] -= seen
+        weight = damping[i] / max(abs(lumped) + size, LEAST * diagonal[i])
+        for k in range(begin, last):
+            entries[k] *= weight
+        if own >= 0:
+            columns[last], entries[last] = own, 1.0 - weight * (lumped + inside)
+            last += np.uintp(1)
         counts[i] = last - begin
 
 

@@ -52,6 +52,10 @@ class Sparse:
     def __matmul__(self, x: Tensor) -> Tensor:
         return _Product.apply(self.values, x, self)
 
+    def products(self, other: Sparse) -> int:
+        """Of two numbers, in the product with another."""
+        return int(np.diff(other.indptr.astype(np.int64))[self.columns].sum())
+
     def times(self, other: Sparse) -> Sparse:
         """The product with another."""
         lengths = np.diff(other.indptr.astype(np.int64))[self.columns]
@@ -130,11 +134,15 @@ class Level:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cycle:
-    """R -> M R for columns, as the compiled V-cycle computes it; complexity: entries of all levels over those of the finest."""
+    """R -> M R for columns, as the compiled V-cycle computes it.
+
+    complexity: entries of all levels over those of the finest; products: of two numbers in the Galerkin products, likewise.
+    """
 
     levels: list[Level]
     last: Tensor
     complexity: float
+    products: float
 
     def A(self, X: Tensor) -> Tensor:
         return self.levels[0].A @ X
@@ -151,16 +159,16 @@ class Cycle:
 def cycle(A: Sparse, module: Ladder, judge: Ladder, coarsest: int) -> Cycle:
     """The cycle that a module makes of A, whose last level has at most `coarsest` unknowns; `judge` says what is strong."""
     levels: list[Level] = []
-    root, entries, fine = module.values()["correction"].sqrt(), 0, len(A.rows)
+    root, entries, products, fine = module.values()["correction"].sqrt(), 0, 0, len(A.rows)
     while A.shape[0] > coarsest and (step := coarsened(A, module, judge)) is not None:
-        D, P, R, coarse = step
+        D, P, R, AP = step
         levels.append(Level(A, D, scaled(P, root), scaled(R, root)))
-        entries += len(A.rows)
-        A = coarse
+        entries, products = entries + len(A.rows), products + A.products(P) + R.products(AP)
+        A = regular(R.times(AP))
     dense = A.values.new_zeros(A.shape).index_put((torch.from_numpy(A.rows), torch.from_numpy(A.columns)), A.values)
     ridge = 1e-12 * dense.diagonal().detach().mean() * torch.eye(len(dense), dtype=dense.dtype)
     last = torch.cholesky_inverse(torch.linalg.cholesky((dense + dense.T) / 2 + ridge))
-    return Cycle(levels, last, (entries + len(A.rows)) / fine)
+    return Cycle(levels, last, (entries + len(A.rows)) / fine, products / fine)
 
 
 def scaled(P: Sparse, factor: Tensor) -> Sparse:
@@ -168,7 +176,7 @@ def scaled(P: Sparse, factor: Tensor) -> Sparse:
 
 
 def coarsened(A: Sparse, module: Ladder, judge: Ladder) -> tuple[Tensor, Sparse, Sparse, Sparse] | None:
-    """(D, P, R, R A P), or None if nothing is gathered."""
+    """(D, P, R, A P), or None if nothing is gathered."""
     from ...solvers.kernels import aggregation
     from . import compiled
 
@@ -190,8 +198,7 @@ def coarsened(A: Sparse, module: Ladder, judge: Ladder) -> tuple[Tensor, Sparse,
     gate = torch.where(torch.from_numpy(home[at.rows] == home[at.columns]), near, far)
     d = A.values[np.flatnonzero(A.rows == A.columns)]
     P = prolongation(A, d, at, gate, damping, home, count)
-    R = P.T
-    return d / relaxation, P, R, regular(R.times(A.times(P)))
+    return d / relaxation, P, P.T, A.times(P)
 
 
 def prolongation(A: Sparse, d: Tensor, at: Any, gate: Tensor, damping: Tensor, home: np.ndarray, count: int) -> Sparse:

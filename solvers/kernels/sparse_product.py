@@ -61,10 +61,8 @@ def fill(n, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, column
     """Columns and values of A B, row after row from starts[piece] for the rows of each piece; counts[i] = entries in row i."""
     for piece in prange(PIECES):
         marker = np.full(columns, -1, np.int64)
-        low, high = n * piece // PIECES, n * (piece + 1) // PIECES
-        _fill(
-            low, high, starts[piece], A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, counts, indices, values
-        )  # fmt: skip
+        low, high, start = n * piece // PIECES, n * (piece + 1) // PIECES, starts[piece]
+        _fill(low, high, start, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, counts, indices, values)
 
 
 @part

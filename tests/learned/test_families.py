@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from petrov.learned import FAMILIES, Family, NeumannFactor, split
+from petrov.learned import FAMILIES, Family, NeumannFactor, split, stretched
 from petrov.learned.families import Member
 from petrov.learned.meshes import mass, mesh, stiffness, volumes
 from petrov.solvers import Jacobi, cg
+from petrov.solvers.problems.grid import finite_volumes
 
 SEED = 88_811
 
@@ -105,6 +106,20 @@ def test_what_a_family_draws():
     assert smooth.system(60, 1).edge_features[0].count_nonzero() == 0
 
 
+def test_stretched_cells():
+    """Cells of one width give the volumes of the uniform grid; on cells that grow, linear functions have their flux."""
+    rng = np.random.default_rng(SEED)
+    a, sides = rng.uniform(0.1, 3, (6, 6)), ("dirichlet", "neumann")
+    even = stretched.finite_volumes([np.full(6, 1 / 6)] * 2, a, sides) - finite_volumes(a, sides) / 36
+    assert abs(even).max() < 1e-12
+    h = [stretched.widths(6, 1e-2, np.random.default_rng(seed)) for seed in (3, 4)]
+    u = 2.0 * stretched.middles(h)[:, 0] - 1.0
+    flux = stretched.finite_volumes(h, np.ones((6, 6)), ("neumann", "neumann")) @ u
+    assert np.allclose(flux.reshape(6, 6)[0], -2.0 * h[1]) and np.allclose(flux.reshape(6, 6)[1:-1], 0, atol=1e-12)
+    ratios = [h.min() / h.max() for h in (stretched.widths(9, 1e-3, rng) for _ in range(20))]
+    assert min(ratios) < 0.03 and min(ratios) >= 0.999e-3 and max(ratios) > 0.1
+
+
 @pytest.mark.parametrize(("size", "most"), [(900, 140), (3_800, 280)])
 def test_the_neumann_factor_halves_the_iterations_of_jacobi(size, most):
     """On meshes with a hole: our prototype took 49 for 102 and 99 for 203."""
@@ -135,6 +150,7 @@ REFUSED = [
     (lambda: Family("x", True, 2, ("rough",)), "coefficients must be"),
     (lambda: Family("x", True, 2, anisotropy=0.0), "anisotropy"),
     (lambda: Family("x", False, 2, holes=1), "elements=True"),
+    (lambda: Family("x", True, 2, stretch=0.5), "needs finite volumes"),
 ]
 
 

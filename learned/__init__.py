@@ -15,22 +15,23 @@ if TYPE_CHECKING:
     from .factors import NeumannFactor
     from .families import FAMILIES, Family, split
     from .graph_multigrid import GraphMultigrid
+    from .grid_multigrid import GridMultigrid
     from .preconditioner import GraphFactor, SparseInverseNetwork
     from .sweeps import DiagonalSweeps
     from .training import train
     from .tuning import tune
 
 __all__ = [
-    "FAMILIES", "ConjugateDirections", "DiagonalSweeps", "Family", "GraphFactor", "GraphMultigrid", "NeumannFactor",
-    "SparseInverseNetwork", "WeightsError", "describe", "load", "save", "shipped", "split", "train", "tune",
+    "FAMILIES", "ConjugateDirections", "DiagonalSweeps", "Family", "GraphFactor", "GraphMultigrid", "GridMultigrid",
+    "NeumannFactor", "SparseInverseNetwork", "WeightsError", "describe", "load", "save", "shipped", "split", "train", "tune",
 ]  # fmt: skip
 
 # Where the names are: each is loaded when first used, so that `petrov.solve` may ask what a learned candidate costs at no cost.
 HOMES = {
     "checkpoint": ("WeightsError", "describe", "load", "save", "shipped"), "conjugate_directions": ("ConjugateDirections",),
     "factors": ("NeumannFactor",), "families": ("FAMILIES", "Family", "split"), "graph_multigrid": ("GraphMultigrid",),
-    "preconditioner": ("GraphFactor", "SparseInverseNetwork"), "sweeps": ("DiagonalSweeps",), "training": ("train",),
-    "tuning": ("tune",),
+    "grid_multigrid": ("GridMultigrid",), "preconditioner": ("GraphFactor", "SparseInverseNetwork"),
+    "sweeps": ("DiagonalSweeps",), "training": ("train",), "tuning": ("tune",),
 }  # fmt: skip
 MODULES = {name: module for module, names in HOMES.items() for name in names}
 

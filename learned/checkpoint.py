@@ -15,13 +15,14 @@ import numpy as np
 
 from .conjugate_directions import ConjugateDirections
 from .graph_multigrid import GraphMultigrid
+from .grid_multigrid import GridMultigrid
 from .preconditioner import GraphFactor, SparseInverseNetwork
 from .probe import defect
 from .recipe import Recipe
 
 SCHEMA = 1
 KEY = "petrov"  # the one entry of a file's metadata
-RECIPES = (GraphFactor, GraphMultigrid, SparseInverseNetwork, ConjugateDirections)
+RECIPES = (GraphFactor, GraphMultigrid, GridMultigrid, SparseInverseNetwork, ConjugateDirections)
 KINDS: dict[str, Any] = {recipe.kind: recipe for recipe in RECIPES}
 LARGEST = 1 << 30  # bytes
 SHIPPED = Path(__file__).parent / "weights"

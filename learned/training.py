@@ -19,7 +19,7 @@ import torch
 from ..solvers import cg, flexible_cg
 from .checkpoint import read, version, write
 from .families import Source, Split
-from .objectives import conjugate_directions, graph_multigrid, graph_networks
+from .objectives import conjugate_directions, graph_multigrid, graph_networks, grid_multigrid
 from .objectives.objective import Objective, weights_of
 from .plan import Plan
 from .recipe import Recipe
@@ -30,6 +30,7 @@ LIMIT = 1000  # iterations of a validation
 OBJECTIVES: dict[str, tuple[Callable[..., Objective], tuple[str, ...]]] = {
     "graph-factor": (graph_networks.factor, ("data", "unrolled-cg")),
     "graph-multigrid": (graph_multigrid.multigrid, graph_multigrid.LOSSES),
+    "grid-multigrid": (grid_multigrid.objective, grid_multigrid.LOSSES),
     "sparse-inverse-network": (graph_networks.inverse, ("unrolled-cg", "sai", "kaporin")),
     "conjugate-directions": (conjugate_directions.directions, conjugate_directions.LOSSES),
 }

@@ -51,12 +51,13 @@ LATE = HEAVY | {"array_api_compat", "cupyx", "fcntl", "jinja2", "meshio", "pymor
 LATE |= {"markupsafe", "threadpoolctl", "torch_geometric"}
 # Compiled code, which loads its compiler, is loaded when first needed.
 COMPILED = [
-    "aggregation", "block", "borrow", "compiler", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_tail", "inverse", "lanes", "relaxation",
+    "aggregation", "block", "borrow", "compiler", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_sweeps", "grid_tail", "inverse", "lanes", "relaxation",
     "scaling", "sell", "small_systems", "sparse_product", "substitution", "tall_skinny", "threads", "tile_product", "tile_sweeps", "tiles", "triangular",
 ]  # fmt: skip
 LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED} | {"petrov.learned.networks.message_passing"}  # torch
 LATE_MODULES |= {"petrov.learned.networks.compiled", "petrov.learned.networks.convolution"}
 LATE_MODULES |= {"petrov.learned.multigrid.compiled", "petrov.learned.multigrid.module"}
+LATE_MODULES |= {"petrov.learned.grid_paths", "petrov.learned.networks.path_network"}
 LATE_MODULES |= {"petrov.rom.ttn.compiled", "petrov.rom.ttn.compiled_factors"}
 
 

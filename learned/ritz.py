@@ -1,11 +1,14 @@
 """Right-hand sides to train on: random combinations of the Ritz vectors of a matrix, the low ones weighted, as in the paper.
 
-Kaneda et al., A deep conjugate direction method for iteratively solving linear systems (ICML 2023), section 5.
+Kaneda et al., A deep conjugate direction method for iteratively solving linear systems (ICML 2023), section 5. Where they take
+long, `python -m petrov.learned.ritz FAMILY --size N --systems K --folder DATA` writes them first, and `train(data="DATA")` reads
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -16,7 +19,9 @@ import numpy as np
 
 from ..solvers.krylov.lanczos import Lanczos
 from .checkpoint import read, write
+from .families import FAMILIES, Member
 
+VECTORS = 512  # Lanczos steps a system
 WEIGHT = 9.0  # of the lower half and `BEYOND` of all
 BEYOND = 0.05  # theta / m: 500 of 10,000 in the paper
 LARGEST_PIECE = 1 << 28  # bytes of vectors a file
@@ -149,3 +154,22 @@ def bar(wanted: bool, steps: int, done: int) -> Iterator[Callable[[int], Any]]:
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("Lanczos", total=steps, completed=done)
         yield lambda step: progress.update(task, completed=step)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the bases of a family's first systems, as `split` draws them for training."""
+    parser = argparse.ArgumentParser(prog="python -m petrov.learned.ritz", description=__doc__)
+    parser.add_argument("family", help=", ".join(FAMILIES))
+    parser.add_argument("--size", type=int, required=True, help="cells of a grid")
+    parser.add_argument("--systems", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=71_993, help="of the first system")
+    parser.add_argument("--vectors", type=int, default=VECTORS)
+    parser.add_argument("--folder", required=True)
+    asked = parser.parse_args(argv)
+    for k in range(asked.systems):
+        system = Member(asked.family, asked.size, asked.seed + k).system()
+        ritz_basis(system.A, min(asked.vectors, len(system.b)), folder=asked.folder, progress=True)
+
+
+if __name__ == "__main__":
+    main()

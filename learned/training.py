@@ -38,7 +38,7 @@ OBJECTIVES: dict[str, tuple[Callable[..., Objective], tuple[str, ...]]] = {
 
 def train(
     recipe: Recipe, parts: Split, *, loss: str | None = None, minutes: float | None = None, checkpoint: str | Path | None = None,
-    progress: bool = True, device: str = "cpu", **options: Any,
+    progress: bool = True, device: str = "cpu", data: str | Path | None = None, **options: Any,
 ) -> Recipe:  # fmt: skip
     """The recipe with the weights that need the fewest iterations on validation systems, of all that training met.
 
@@ -50,7 +50,7 @@ def train(
         What to train on and what to choose by (`families.split`); its test systems are not looked at.
     loss : str, optional
         'data' (default; that of the paper) or 'unrolled-cg' for a GraphFactor; 'unrolled-cg' (default), 'sai' or 'kaporin' for a
-        SparseInverseNetwork.
+        SparseInverseNetwork; 'residual' (default; that of the paper) or 'energy' for ConjugateDirections.
     minutes : float, optional
         Stop after so many minutes even if steps are left; how many were done then depends on the machine.
     checkpoint : path, optional
@@ -60,6 +60,8 @@ def train(
         Show a bar on stderr.
     device : str
         Of torch. The same bits are promised on 'cpu'.
+    data : path, optional
+        A folder for what ConjugateDirections learns from, Ritz vectors (`learned.ritz`): read where they are, written where not.
     **options
         Those of `Plan`: steps, batch, columns, rate, decay, clip, unrolled, every, rtol, seed.
 
@@ -75,9 +77,10 @@ def train(
 
     Notes
     -----
-    Adam in double precision on one thread; every step draws from a generator of its own, seeded by (seed, step), so that nothing
-    but weights, moments and the step number needs to be kept. A training system is drawn and prepared once. A step of batch 2 at
-    400 unknowns takes about 0.1 s. Ctrl-C loses what was done since the last checkpoint, and no more.
+    Adam on one thread, in double precision (single for ConjugateDirections); every step draws from a generator of its own,
+    seeded by (seed, step), so that nothing but weights, moments and the step number needs to be kept. A training system is
+    drawn and prepared once. A step of batch 2 at 400 unknowns takes about 0.1 s. Ctrl-C loses what was done since the last
+    checkpoint, and no more.
 
     Examples
     --------
@@ -88,18 +91,20 @@ def train(
     'sparse inverse net'
     """
     return trained(
-        recipe, parts, loss=loss, minutes=minutes, checkpoint=checkpoint, progress=progress, device=device, **options
-    ).best
+        recipe, parts, loss=loss, minutes=minutes, checkpoint=checkpoint, progress=progress, device=device, data=data,
+        **options,
+    ).best  # fmt: skip
 
 
 def trained(
     recipe: Recipe, parts: Split, *, loss: str | None = None, minutes: float | None = None, checkpoint: str | Path | None = None,
-    progress: bool = True, device: str = "cpu", **options: Any,
+    progress: bool = True, device: str = "cpu", data: str | Path | None = None, **options: Any,
 ) -> State:  # fmt: skip
     """Where `train` ended: the best recipe, and how it came about."""
     objective, known = OBJECTIVES[recipe.kind]
     plan = Plan(loss or known[0], **options)
-    state = State.begin(recipe, objective(recipe, plan, device), plan, parts, checkpoint)
+    made = objective(recipe, plan, device, **({} if data is None else {"data": data}))
+    state = State.begin(recipe, made, plan, parts, checkpoint)
     begun, before = time.perf_counter(), state.seconds
     deadline = math.inf if minutes is None else begun + 60.0 * minutes
     with one_thread(), bar(progress, plan.steps, state.step) as shown:
@@ -160,9 +165,9 @@ class State:
         return state
 
     def validate(self, parts: Split, plan: Plan) -> None:
-        """Count iterations on the validation systems: the geometric mean; keep the weights if it is the lowest so far."""
+        """Count iterations, or what they cost, on the validation systems: the geometric mean; keep the weights if it is the lowest so far."""
         recipe = self.recipe.with_weights(weights_of(self.objective.module))
-        score = iterations(recipe, parts.validation, plan.rtol)
+        score = judged(recipe, parts.validation, plan.rtol, self.objective.cost)
         self.history.append([self.step, score])
         if score < self.best_score:
             self.best, self.best_score = recipe, score
@@ -211,8 +216,9 @@ def identity_of(recipe: Recipe, plan: Plan, parts: Split) -> dict[str, Any]:
     return json.loads(json.dumps(told, default=lambda member: member.digest))
 
 
-def iterations(recipe: Any, members: Sequence[Source], rtol: float = 1e-8) -> float:
-    """The geometric mean of the iterations over these systems, of cg, or of flexible_cg where M is not known to be definite.
+def judged(recipe: Any, members: Sequence[Source], rtol: float, cost: Callable[[Any, float], float]) -> float:
+    """The geometric mean over these systems of the cost of the iterations, of cg, or of flexible_cg where M is not known to be
+    definite.
 
     A solve that does not converge within 1000 of them counts as 1000, wherever it ended.
     """
@@ -222,7 +228,7 @@ def iterations(recipe: Any, members: Sequence[Source], rtol: float = 1e-8) -> fl
         M = system.bind(recipe)(system.A)
         method = cg if getattr(M, "linear", True) and getattr(M, "spd", None) else flexible_cg
         result = method(system.A, system.b, M=M, rtol=rtol, max_iterations=LIMIT)
-        total += math.log(max(result.iterations, 1) if result.converged else LIMIT)
+        total += math.log(cost(M, max(result.iterations, 1) if result.converged else LIMIT))
     return math.exp(total / max(len(members), 1))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,25 +14,24 @@ from ..conjugate_directions import ConjugateDirections
 from ..families import System
 from ..networks.convolution import Convolutions, module_of
 from ..plan import Plan
-from ..ritz import RitzBasis, ritz_basis
+from ..ritz import VECTORS, RitzBasis, ritz_basis
 from .objective import Objective
 
 LOSSES = ("residual", "energy")
-VECTORS = 512  # Lanczos steps a system
 MEMORY = 2  # directions that a step is made conjugate to, as in flexible_cg
 SCORED = 4  # steps in a row whose outcome is scored
 TINY = 1e-30  # instead of the energy of a direction that is zero
 FLOOR = 1e-3  # of what a step leaves: below, single precision tells nothing
 
 
-def directions(recipe: ConjugateDirections, plan: Plan, device: str) -> Objective:
+def directions(recipe: ConjugateDirections, plan: Plan, device: str, data: str | Path | None = None) -> Objective:
     """'residual', |b - alpha A f(b)|^2 for |b| = 1, is the loss of the paper, for right-hand sides of Ritz vectors. 'energy' is
     the logarithm of what a step of flexible_cg leaves of the error in the norm of A, for residuals that the network meets: those
-    after the first `unrolled` steps, or fewer, from such a right-hand side."""
+    after the first `unrolled` steps, or fewer, from such a right-hand side. data: the folder of their Ritz vectors."""
     if plan.loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} for {recipe.name}; got {plan.loss!r}")
     module = module_of(recipe.network).to(device)
-    return Objective(module, partial(prepared, device), partial(loss_of, module, plan))
+    return Objective(module, partial(prepared, device, data), partial(loss_of, module, plan))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ class Sample:
         return torch.from_numpy(x).to(self.inside.device)
 
 
-def prepared(device: str, system: System) -> Sample:
+def prepared(device: str, data: str | Path | None, system: System) -> Sample:
     if system.grid is None:
         raise ValueError(f"a network of directions is trained on grids; {system.name} has none: choose another family")
     mask = np.ones(system.grid, bool) if system.mask is None else system.mask
@@ -82,7 +82,8 @@ def prepared(device: str, system: System) -> Sample:
 
     off = {int(at): diagonal(at) for at in np.unique(distance) if at}
     inside = torch.from_numpy(mask.ravel().astype(np.float32)).to(device)
-    return Sample(diagonal(0), off, inside, cells, system.grid, ritz_basis(system.A.tocsr(), min(VECTORS, len(cells))))
+    basis = ritz_basis(system.A.tocsr(), min(VECTORS, len(cells)), folder=data)
+    return Sample(diagonal(0), off, inside, cells, system.grid, basis)
 
 
 def loss_of(module: Convolutions, plan: Plan, at: Sample, rng: np.random.Generator) -> Tensor:

@@ -311,7 +311,7 @@ def test_the_loss_is_what_flexible_cg_leaves(objective, dim):
     """The energy of the error before and after steps 3 to 6 of a solve with the same network, in double precision."""
     torch, found = pytest.importorskip("torch"), system(12 if dim == 2 else 6, dim=dim)
     recipe = ConjugateDirections(useful(dim))
-    at, (A, b) = objective.prepared("cpu", found), found[:2]
+    at, (A, b) = objective.prepared("cpu", None, found), found[:2]
     solution, iterates = np.linalg.solve(A.toarray(), b), [0 * b]
     flexible_cg(A, b, M=found.bind(recipe)(A), max_iterations=6, callback=lambda state: iterates.append(state.x.copy()) or False)
     energies = np.array([(solution - x) @ A @ (solution - x) for x in iterates])
@@ -344,15 +344,16 @@ def test_the_loss_of_the_paper(objective):
         made.prepare(FAMILIES["fem2d"].system(60, 3))
 
 
-def test_training_beats_cg():
-    """A small network, after a few seconds, on obstacles that it has not met."""
+def test_training_beats_cg(tmp_path):
+    """A small network, after a few seconds, on obstacles that it has not met; what it learns from is kept."""
     pytest.importorskip("torch")
     from petrov.learned import split, train
 
     parts = split(["obstacles2d"], sizes=[256], unseen_sizes=[400], count=8, held_out=2)
     recipe = train(
-        ConjugateDirections.untrained(width=6), parts, loss="energy", steps=60, every=30, columns=8, rate=1e-2, rtol=1e-4, progress=False
+        ConjugateDirections.untrained(width=6), parts, loss="energy", steps=60, every=30, columns=8, rate=1e-2, rtol=1e-4, data=tmp_path, progress=False
     )  # fmt: skip
+    assert len(list(tmp_path.iterdir())) == len(parts.training)
     for member in parts.validation:
         found = member.system()
         trained = flexible_cg(found.A, found.b, M=found.bind(recipe)(found.A), rtol=1e-4)

@@ -21,7 +21,7 @@ def defect(M: Any, *, pairs: int = PAIRS, dtype: Any = None) -> str:
     n, dtype = M.shape[0], np.dtype(M.dtype if dtype is None else dtype)
     rng = np.random.default_rng(SEED)
     for _ in range(pairs if n else 0):
-        u, v = rng.standard_normal((2, n)).astype(dtype)
+        u, v = rng.standard_normal((2, n), dtype=dtype)
         Mu, Mv = M @ u, M @ v
         if not (np.isfinite(Mu).all() and np.isfinite(Mv).all()):
             return "it gives NaN or infinity"

@@ -165,7 +165,8 @@ class State:
         return state
 
     def validate(self, parts: Split, plan: Plan) -> None:
-        """Count iterations, or what they cost, on the validation systems: the geometric mean; keep the weights if it is the lowest so far."""
+        """The geometric mean of iterations, or of what they cost, on the validation systems; keep the weights if it is the lowest
+        so far."""
         recipe = self.recipe.with_weights(weights_of(self.objective.module))
         score = judged(recipe, parts.validation, plan.rtol, self.objective.cost)
         self.history.append([self.step, score])

@@ -52,10 +52,6 @@ class Sparse:
     def __matmul__(self, x: Tensor) -> Tensor:
         return _Product.apply(self.values, x, self)
 
-    def products(self, other: Sparse) -> int:
-        """Of two numbers, in the product with another."""
-        return int(np.diff(other.indptr.astype(np.int64))[self.columns].sum())
-
     def times(self, other: Sparse) -> Sparse:
         """The product with another."""
         lengths = np.diff(other.indptr.astype(np.int64))[self.columns]
@@ -136,13 +132,12 @@ class Level:
 class Cycle:
     """R -> M R for columns, as the compiled V-cycle computes it.
 
-    complexity: entries of all levels over those of the finest; products: of two numbers in the Galerkin products, likewise.
+    complexity: entries of all levels over those of the finest.
     """
 
     levels: list[Level]
     last: Tensor
     complexity: float
-    products: float
 
     def A(self, X: Tensor) -> Tensor:
         return self.levels[0].A @ X
@@ -156,49 +151,47 @@ class Cycle:
         return U + _Sweep.apply(level.A.values, level.D, R - level.A @ U, level.A, 1)
 
 
-def cycle(A: Sparse, module: Ladder, judge: Ladder, coarsest: int) -> Cycle:
-    """The cycle that a module makes of A, whose last level has at most `coarsest` unknowns; `judge` says what is strong."""
+def cycle(A: Sparse, module: Ladder, coarsest: int) -> Cycle:
+    """The cycle that a module makes of A, whose last level has at most `coarsest` unknowns."""
     levels: list[Level] = []
-    root, entries, products, fine = module.values()["correction"].sqrt(), 0, 0, len(A.rows)
-    while A.shape[0] > coarsest and (step := coarsened(A, module, judge)) is not None:
-        D, P, R, AP = step
+    root, entries, fine = module.values()["correction"].sqrt(), 0, len(A.rows)
+    while A.shape[0] > coarsest and (step := coarsened(A, module)) is not None:
+        D, P, R, coarse = step
         levels.append(Level(A, D, scaled(P, root), scaled(R, root)))
-        entries, products = entries + len(A.rows), products + A.products(P) + R.products(AP)
-        A = regular(R.times(AP))
+        entries += len(A.rows)
+        A = coarse
     dense = A.values.new_zeros(A.shape).index_put((torch.from_numpy(A.rows), torch.from_numpy(A.columns)), A.values)
     ridge = 1e-12 * dense.diagonal().detach().mean() * torch.eye(len(dense), dtype=dense.dtype)
     last = torch.cholesky_inverse(torch.linalg.cholesky((dense + dense.T) / 2 + ridge))
-    return Cycle(levels, last, (entries + len(A.rows)) / fine, products / fine)
+    return Cycle(levels, last, (entries + len(A.rows)) / fine)
 
 
 def scaled(P: Sparse, factor: Tensor) -> Sparse:
     return Sparse(P.rows, P.columns, P.shape, factor * P.values)
 
 
-def coarsened(A: Sparse, module: Ladder, judge: Ladder) -> tuple[Tensor, Sparse, Sparse, Sparse] | None:
-    """(D, P, R, A P), or None if nothing is gathered."""
+def coarsened(A: Sparse, module: Ladder) -> tuple[Tensor, Sparse, Sparse, Sparse] | None:
+    """(D, P, R, R A P), or None if nothing is gathered."""
     from ...solvers.kernels import aggregation
     from . import compiled
 
     n = A.shape[0]
     at = features_of(A.matrix, facts_of(A.matrix)[0])
     features, table, i = torch.from_numpy(at.features), torch.from_numpy(at.table), torch.from_numpy(at.rows)
-    with torch.no_grad():
-        heard = judge.heard(features, i, torch.from_numpy(at.degrees))
-        strength = judge.of_edges(features, heard[at.rows], heard[at.columns])[0]
+    heard = module.heard(features, i, torch.from_numpy(at.degrees))
+    strength, near, far = module.of_edges(features, heard[at.rows], heard[at.columns])
     strong = np.ones(len(A.rows), np.uint8)
-    strong[at.off] = (strength.numpy() > 0) | (at.features[:, 0] > compiled.LARGEST)
-    home = np.empty(n, np.int64)
+    strong[at.off] = (strength.detach().numpy() > 0) | (at.features[:, 0] > compiled.LARGEST)
+    home = np.empty(n, np.int32)
     count = int(aggregation.aggregate(A.indptr, A.indices, A.numbers, strong, home))
     if count == 0 or count >= 0.9 * n:
         return None
-    heard = module.heard(features, i, torch.from_numpy(at.degrees))
     damping, relaxation = module.of_rows(table, heard)
-    _, near, far = module.of_edges(features, heard[at.rows], heard[at.columns])
     gate = torch.where(torch.from_numpy(home[at.rows] == home[at.columns]), near, far)
     d = A.values[np.flatnonzero(A.rows == A.columns)]
     P = prolongation(A, d, at, gate, damping, home, count)
-    return d / relaxation, P, P.T, A.times(P)
+    R = P.T
+    return d / relaxation, P, R, regular(R.times(A.times(P)))
 
 
 def prolongation(A: Sparse, d: Tensor, at: Any, gate: Tensor, damping: Tensor, home: np.ndarray, count: int) -> Sparse:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,42 +16,56 @@ from ..families import System
 from ..graph_multigrid import GraphMultigrid
 from ..losses import unrolled_cg
 from ..multigrid.differentiable import Sparse, cycle
+from ..multigrid.ladder import packed
 from ..multigrid.module import Ladder
+from ..multigrid.setup import hierarchy
 from ..plan import Plan
-from .objective import Objective
+from .objective import Objective, weights_of
 
 LOSSES = ("unrolled-cg", "work")
-COARSEST = 40  # unknowns of the last level: training systems are small, and shall have levels
-SHAKEN = {"scalars": 0.25, "edge.2": 0.1}  # weights that decide what is strong, and how far they are moved to see what that does
-# Costs in products with A, measured on one thread: of a set-up, for each unit of the operator complexity and for each product of
-# two numbers an entry of A in the Galerkin products; of an iteration, for each unit of the complexity and apart from it.
-SETUP, GALERKIN, ITERATION, PRODUCT = 45.0, 4.5, 4.0, 2.0
-SOLVES = 2.0  # a set-up
+COARSEST = 40  # unknowns of the last level of the cycle in torch: training systems are small, and shall have levels
 SMOOTH = 8
-DIGITS = 8 * float(np.log(10.0))
+PAIRS = 2  # of moved weights a system
+MOVED = {"scalars": 0.2, "edge.2": 0.08}  # what opens, shuts and gathers, and how far it is moved to see what that does
+# Costs in products with A, measured on one thread, for each unit of the operator complexity: a set-up, which two solves share, and
+# an iteration, which costs two products more.
+SETUP, ITERATION, PRODUCTS, SOLVES = 80.0, 4.0, 2.0, 2.0
+RTOL, LIMIT = 1e-6, 300  # of the solves by which moved weights are compared
 
 
 def multigrid(recipe: GraphMultigrid, plan: Plan, device: str) -> Objective:
-    """'unrolled-cg': the mean logarithm of the reduction of |x - x_k|_A in a step of cg. 'work': the logarithm of what set-up and
-    iterations to 1e-8 cost at that rate, in products with A, a set-up shared by two solves.
+    """The logarithm of the iterations that an error needs: of 1 over the mean logarithm by which a step of cg reduces it.
 
-    Gradients go through cg, cycle, Galerkin products and prolongations. What is strong is a yes or no: its weights get the
-    difference that moving them to both sides makes, along a random direction (evolution strategies; Salimans, Ho, Chen, Sidor and
-    Sutskever, arXiv:1703.03864, with antithetic pairs).
+    Gradients go through cg, cycle, Galerkin products and prolongations. What is strong and which entries a prolongation has is
+    yes or no: the weights that decide it get in addition the difference that moving them to both sides makes, along random
+    directions, to the logarithm of the iterations of compiled solves ('unrolled-cg'), or of what set-up and iterations cost
+    ('work'). These are evolution strategies with antithetic pairs: Salimans, Ho, Chen, Sidor and Sutskever, arXiv:1703.03864.
     """
     if plan.loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} for a {recipe.name}; got {plan.loss!r}")
     if torch.device(device).type != "cpu":
         raise ValueError(f"a {recipe.name} is trained on the CPU, by compiled sweeps; got device={device!r}")
     module = recipe.module
-    return Objective(module, prepared, partial(loss_of, module, plan))
+    cost = work if plan.loss == "work" else iterations
+    return Objective(module, prepared, partial(loss_of, module, plan, cost), cost)
+
+
+def work(M: Any, count: float) -> float:
+    """Of `count` iterations with M and half its set-up, in iterations without coarse levels."""
+    setup, iteration = SETUP / SOLVES * M.operator_complexity, PRODUCTS + ITERATION * M.operator_complexity
+    return float((setup + count * iteration) / (PRODUCTS + ITERATION))
+
+
+def iterations(M: Any, count: float) -> float:
+    return count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A, scaled to the order of one, and solutions (n, SMOOTH) for white right-hand sides, of the size of white vectors."""
+    """A, scaled to the order of one, in torch and in SciPy; solutions (n, SMOOTH) for white right-hand sides, of size one."""
 
     A: Sparse
+    stored: Any
     smooth: np.ndarray
 
     def errors(self, columns: int, rng: np.random.Generator) -> Tensor:
@@ -69,43 +84,39 @@ def prepared(system: System) -> Sample:
     smooth = np.stack([cg(A, rng.standard_normal(A.shape[0]), M=M, rtol=1e-6).x for _ in range(SMOOTH)], axis=1)
     rows = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
     sparse = Sparse(rows, A.indices.astype(np.int64), A.shape, torch.from_numpy(A.data))
-    return Sample(sparse, smooth / np.sqrt(np.square(smooth).mean(axis=0)) / SMOOTH**0.5)
+    return Sample(sparse, A, smooth / np.sqrt(np.square(smooth).mean(axis=0)) / SMOOTH**0.5)
 
 
-def loss_of(module: Ladder, plan: Plan, at: Sample, rng: np.random.Generator) -> Tensor:
-    X = at.errors(plan.columns, rng)
-    value = measured(module, module, plan, at.A, X)
-    parts = deciding(module)
-    moved = {name: far * rng.standard_normal(part.shape) for name, (far, part) in parts.items()}
-    with torch.no_grad():
-        ahead, behind = (measured(module, shaken(module, moved, sign), plan, at.A, X) for sign in (1.0, -1.0))
-    along = value.new_zeros(())
-    for name, (far, part) in parts.items():
-        along = along + (torch.from_numpy(moved[name]) / far**2 * part).sum()
-    return value + 0.5 * (ahead - behind) * (along - along.detach())
+def loss_of(module: Ladder, plan: Plan, cost: Callable[[Any, float], float], at: Sample, rng: np.random.Generator) -> Tensor:
+    M = cycle(at.A, module, COARSEST)
+    rate = unrolled_cg(M, M, at.errors(plan.columns, rng), plan.unrolled)  # type: ignore[arg-type]  # it asks a sample for A alone
+    return -torch.log(-rate.clamp(max=-1e-3)) + of_decisions(module, cost, at.stored, rng)
 
 
-def measured(module: Ladder, judge: Ladder, plan: Plan, A: Sparse, X: Tensor) -> Tensor:
-    M = cycle(A, module, judge, COARSEST)
-    rate = unrolled_cg(M, M, X, plan.unrolled)  # type: ignore[arg-type]  # it asks a sample for A alone
-    if plan.loss == "unrolled-cg":
-        return rate
-    iterations = DIGITS / (-rate).clamp(min=1e-3)
-    setup = SETUP * M.complexity + GALERKIN * M.products
-    return torch.log(setup / SOLVES + iterations * (PRODUCT + ITERATION * M.complexity))
-
-
-def deciding(module: Ladder) -> dict[str, tuple[float, Tensor]]:
-    """name -> (how far it is moved, the part that decides what is strong: the first scalar, the first output)."""
-    return {
-        name: (far, parameter[:1]) for name, parameter in module.named_parameters()
-        for start, far in SHAKEN.items() if name.startswith(start)
+def of_decisions(module: Ladder, cost: Callable[[Any, float], float], A: Any, rng: np.random.Generator) -> Tensor:
+    """Zero, with the gradient by the weights that decide of the logarithm of the cost of a solve, as differences show it."""
+    deciding = {
+        name: (far, parameter) for name, parameter in module.named_parameters()
+        for start, far in MOVED.items() if name.startswith(start)
     }  # fmt: skip
+    weights, b = weights_of(module), rng.standard_normal(A.shape[0])
+    total = torch.zeros((), dtype=torch.float64)
+    for _ in range(PAIRS):
+        moved = {name: far * rng.standard_normal(tuple(part.shape)) for name, (far, part) in deciding.items()}
+        ahead, behind = (
+            np.log(measured({**weights, **{name: weights[name] + sign * step for name, step in moved.items()}}, cost, A, b))
+            for sign in (1.0, -1.0)
+        )
+        for name, (far, part) in deciding.items():
+            total = total + 0.5 * (ahead - behind) / PAIRS * (torch.from_numpy(moved[name]) / far**2 * part).sum()
+    return total - total.detach()
 
 
-def shaken(module: Ladder, moved: dict[str, np.ndarray], sign: float) -> Ladder:
-    """A copy whose deciding weights are moved."""
-    other = copy.deepcopy(module)
-    for name, (_, part) in deciding(other).items():
-        part += torch.from_numpy(sign * moved[name])
-    return other
+def measured(weights: dict[str, np.ndarray], cost: Callable[[Any, float], float], A: Any, b: np.ndarray) -> float:
+    """The cost of a compiled solve with these weights, its iterations counted in parts of one."""
+    M = hierarchy(A, packed(weights), 2 * COARSEST, GraphMultigrid.name)
+    result = cg(A, b, M=M, rtol=RTOL, max_iterations=LIMIT)
+    before, after = result.residuals[-2:] if result.iterations else (1.0, 1.0)
+    goal = RTOL * float(np.linalg.norm(b))
+    part = np.log(before / goal) / np.log(before / after) if after < goal < before else 1.0
+    return cost(M, max(result.iterations - 1 + float(part), 1.0))

@@ -17,12 +17,14 @@ class Objective:
     """What training lowers.
 
     module: its parameters are named as the recipe's weights; prepare(system): what of a system does not depend on weights, made
-    once for each; loss(prepared, rng): a number (0-d tensor) for vectors drawn by rng.
+    once for each; loss(prepared, rng): a number (0-d tensor) for vectors drawn by rng; cost(M, iterations): by what validation
+    judges a solve with the applied M, the iterations themselves if it is left out.
     """
 
     module: nn.Module
     prepare: Callable[[System], Any]
     loss: Callable[[Any, np.random.Generator], Tensor]
+    cost: Callable[[Any, float], float] = lambda M, iterations: iterations
 
 
 def weights_of(module: Any) -> dict[str, np.ndarray]:

@@ -103,7 +103,7 @@ def test_the_cycle_that_is_trained_is_the_one_applied(rung):
 
     system, it = FAMILIES["fem2d"].system(700, 3), recipe(rung, 0.1, coarsest=40)
     with torch.no_grad():
-        M = cycle(prepared(system).A, it.module, it.module, COARSEST)
+        M = cycle(prepared(system).A, it.module, COARSEST)
         z = M(torch.from_numpy(system.b[:, None])).numpy()[:, 0] / abs(system.A.data).max()
     applied = it(system.A)
     assert len(M.levels) > 1 and np.isclose(M.complexity, applied.operator_complexity)
@@ -122,10 +122,9 @@ def test_gradients_are_differences():
             it.weights["scalars"][k] = 6.0 if name == "width" else -6.0
     it.weights["edge.2.bias"][:] = 0.4  # no gate is at its bound, where the gradient is another by intent
     X = torch.from_numpy(np.random.default_rng(SEED).standard_normal((A.shape[0], 2)))
-    judge = it.module
 
     def loss(module):
-        return unrolled_cg(M := cycle(A, module, judge, 100), M, X, 4)
+        return unrolled_cg(M := cycle(A, module, 100), M, X, 4)
 
     module = it.module
     loss(module).backward()
@@ -156,6 +155,7 @@ def test_what_decides_strength_is_moved_towards_less_work():
         objective.loss(at, np.random.default_rng(draw)).backward()
     slope = objective.module.scalars.grad
     assert slope[0] > 0.05
+    assert objective.cost(it(FAMILIES["fem2d"].system(900, 4).A), 10.0) > 10.0
     with pytest.raises(ValueError, match="trained on the CPU"):
         multigrid(it, Plan("work"), "cuda")
     with pytest.raises(ValueError, match="loss must be one of unrolled-cg, work"):

@@ -23,15 +23,15 @@ OBSTACLES: dict[str, Any] = {
 }  # fmt: skip
 # Grids of many sizes, so that a network with as many levels learns to have one more.
 DEEP: dict[str, Any] = {
-    "families": ("obstacles2d",), "sizes": (256, 1024, 4096, 256, 1024, 4096, 16384), "unseen_sizes": (3969, 9216), "count": 49,
-    "held_out": 2,
+    "families": ("obstacles2d",), "sizes": (*(256, 1024, 256, 1024, 4096) * 2, 16384), "unseen_sizes": (3969, 9216), "count": 44,
+    "held_out": 1,
 }  # fmt: skip
 DESCENT = {"loss": "energy", "rate": 1e-3, "decay": 0.998, "rtol": 1e-4, "every": 250}
 RUNS: dict[str, Run] = {
     "conjugate-directions-2d": Run(ConjugateDirections.untrained, **OBSTACLES, options={**DESCENT, "steps": 1500}),
     "conjugate-directions-2d-deep": Run(
         partial(ConjugateDirections.untrained, coarsest=4, bias=False), **DEEP,
-        options={**DESCENT, "steps": 1200, "unrolled": 8, "decay": 0.9975},
+        options={**DESCENT, "steps": 900, "unrolled": 8, "decay": 0.9965, "every": 100},
     ),
     "graph-factor-2d": Run(GraphFactor.untrained, **FACTORS, options={**SLOWLY, "steps": 1500, "unrolled": 16}),
     "sparse-inverse-2d": Run(SparseInverseNetwork.untrained, **FACTORS, options={**SLOWLY, "steps": 2000, "unrolled": 16}),

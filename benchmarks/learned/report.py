@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,8 @@ def growth(rows: Sequence[Row]) -> str | None:
             handles[method] = left.loglog(n, [total(row, 1) for row in line], **style)[0]
             if method != "direct":
                 across.loglog(n, [row.iterations for row in line], **style)
+        most = max(row.iterations or 1 for line in group.values() for row in line if row.method != "direct")
+        across.set_ylim(1, 10.0 ** math.ceil(math.log10(most * 1.2)))
         figures.decorate(left, f"{family}: set-up + solve", "unknowns", "seconds")
         figures.decorate(across, f"{family}: iterations to 1e-8", "unknowns", "")
     figures.legend(figure, handles)
@@ -133,12 +136,14 @@ def bars_of_families(rows: Sequence[Row]) -> str | None:
         for y, row in enumerate(ordered):
             colour = COLOURS.get(role(row)[1], "#8a97a8")
             spread = of(row, lambda one: one.total())
-            axes.barh(y, row.setup_seconds, color=colour, alpha=0.9, height=0.7)
-            axes.barh(y, row.solve_seconds, left=row.setup_seconds, color=colour, alpha=0.45, height=0.7)
+            setup, solve = 1e3 * (row.setup_seconds or 0.0), 1e3 * (row.solve_seconds or 0.0)
+            axes.barh(y, setup, color=colour, alpha=0.9, height=0.7)
+            axes.barh(y, solve, left=setup, color=colour, alpha=0.45, height=0.7)
             if spread:
-                axes.plot([spread.low, spread.high], [y, y], color="#111111", linewidth=1.0)
+                axes.plot([1e3 * spread.low, 1e3 * spread.high], [y, y], color="#111111", linewidth=1.0)
         axes.set_yticks(range(len(ordered)), [row.method for row in ordered])
-        figures.decorate(axes, problem.partition(": ")[2], "seconds: set-up (dark) + one solve; line: quartiles", "")
+        axes.locator_params(axis="x", nbins=6)
+        figures.decorate(axes, problem.partition(": ")[2], "ms: set-up (dark) + one solve; line: quartiles of the sum", "")
         axes.tick_params(axis="y", labelsize=7, length=0)
     for axes in grid.flat[len(groups) :]:
         axes.set_visible(False)

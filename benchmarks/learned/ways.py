@@ -177,7 +177,7 @@ LEARNED = (
 )
 TUNED_ON = tuple(Member("fem2d", 3000, 72_249 + k) for k in range(4))  # what chooses the weights of both networks of factors
 OMEGAS = tuple(np.round(np.arange(0.8, 1.96, 0.05), 2).tolist())
-CS = tuple(np.round(np.arange(0.3, 0.86, 0.02), 2).tolist())
+CS = tuple(np.round(np.arange(0.3, 1.21, 0.04), 2).tolist())
 
 
 @cache

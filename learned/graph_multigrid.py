@@ -12,8 +12,7 @@ import numpy as np
 from ..solvers.preconditioners import Jacobi, SmoothedAggregation
 from .families import family
 from .multigrid.ladder import MOST, RUNGS, SCALARS, SPREAD, packed, shapes, untrained
-from .multigrid.setup import NotGathered, hierarchy
-from .probe import defect
+from .multigrid.setup import NotGathered, defect_of, hierarchy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,9 +51,9 @@ class GraphMultigrid:
     -----
     A: stored, NumPy or SciPy (any format), real, symmetric, positive diagonal. Set-up in double precision, the cycle in single;
     O(nnz width) for the networks, about 15 ns an entry at width 8; memory as `SmoothedAggregation`. M.update(A2) keeps order,
-    aggregates and patterns. M is probed at set-up (two applications). Where the probe fails `SmoothedAggregation` is used, and
-    where thousands of unknowns do not couple `Jacobi`, each with a RuntimeWarning that says why. Raises ValueError for a matrix
-    that is not symmetric or whose diagonal is not positive, TypeError if it is complex or its entries are not stored.
+    aggregates and patterns. M is probed at set-up, at half the cost of an application. Where that fails `SmoothedAggregation` is
+    used, and where thousands of unknowns do not couple `Jacobi`, each with a RuntimeWarning that says why. Raises ValueError for
+    a matrix that is not symmetric or whose diagonal is not positive, TypeError if it is complex or its entries are not stored.
 
     Luz, Galun, Maron, Basri and Yavneh, Learning algebraic multigrid using graph neural networks (ICML 2020), learn the
     prolongation of classical multigrid from two-grid spectra; here strength, aggregates and smoother are learned too, through the
@@ -144,7 +143,7 @@ class GraphMultigrid:
         except NotGathered as error:
             self.warn(str(error), "Jacobi")
             return Jacobi()(A)
-        if found := defect(M, pairs=1, dtype=np.float32):
+        if found := defect_of(M):
             self.warn(f"it failed its probe: {found}", "SmoothedAggregation")
             return SmoothedAggregation()(A)
         return M

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -141,9 +140,9 @@ def level(A: Matrix, choice: Choice, P: Matrix, R: Matrix, weights: Packed, orde
     D becomes diag(A)/relaxation plus what bounds the entries between chunks; the square root of the correction goes into P and R.
     """
     plain = matrix_level(A, P, R, order)
-    D = (choice.diagonal / choice.relaxation + plain.extra).astype(np.float32)
-    root = np.float32(weights.scalars[CORRECTION] ** 0.5)
-    scaled: Any = [matrix._replace(values=root * matrix.values) for matrix in (plain.P, plain.R)]
-    return replace(
-        plain, inverse=np.float32(1) / D, extra=D - choice.diagonal.astype(np.float32), P=scaled[0], R=scaled[1]
-    )  # fmt: skip
+    diagonal = choice.diagonal.astype(np.float32)
+    D = diagonal / choice.relaxation
+    D += plain.extra
+    for matrix in (plain.P, plain.R):
+        np.multiply(matrix.values, np.float32(weights.scalars[CORRECTION] ** 0.5), out=matrix.values)
+    return replace(plain, inverse=1 / D, extra=D - diagonal)

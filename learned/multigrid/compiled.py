@@ -188,7 +188,10 @@ def _edges(low, high, indptr, indices, values, facts, heard, scalars, first, fir
     for i in range(low, high):
         own = _own(facts, i)
         for k in range(np.uintp(indptr[i]), np.uintp(indptr[i + 1])):
-            _features(np.uintp(i), np.uintp(indices[k]), np.float32(values[k]), own, facts, heard, table, e)
+            j = np.uintp(indices[k])
+            _features(np.uintp(i), j, np.float32(values[k]), own, facts, heard, table, e)
+            if j == i:
+                table[0, e] = ONE  # the diagonal is strong
             e += np.uintp(1)
             if e == BLOCK:
                 _network(BLOCK, table, first, first_bias, second, second_bias, hidden, out)
@@ -196,10 +199,6 @@ def _edges(low, high, indptr, indices, values, facts, heard, scalars, first, fir
                 e, start = np.uintp(0), start + np.uintp(BLOCK)
     _network(np.int64(e), table, first, first_bias, second, second_bias, hidden, out)
     _decide(start, np.int64(e), table, out, scalars, strong, near, far)
-    for i in range(low, high):
-        for k in range(indptr[i], indptr[i + 1]):
-            if indices[k] == i:
-                strong[k] = 1
 
 
 @twins

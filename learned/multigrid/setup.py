@@ -9,13 +9,47 @@ import numpy as np
 
 from ...solvers.preconditioners.entries import symmetric_entries
 from ...solvers.preconditioners.multigrid.aggregate_level import dense_level
+from ...solvers.preconditioners.multigrid.cycle import descend
 from ...solvers.preconditioners.multigrid.hierarchy import Hierarchy, compiled
 from ...solvers.preconditioners.multigrid.matrices import Matrix
 from ...solvers.preconditioners.multigrid.smoothed_aggregation import ordering, permuted, power_of_two
+from ..probe import defect
 from .coarsening import Known, coarsen, galerkin, level
 from .ladder import Packed
 
 DENSE_LIMIT = 4_000  # unknowns up to which a level that cannot be gathered is solved by its dense inverse
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Below:
+    """The cycle of a hierarchy from its second level on, in single precision."""
+
+    M: Hierarchy
+    works: tuple[Any, ...]
+    dtype: Any = np.float32
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (self.M.levels[1].size,) * 2
+
+    def __matmul__(self, r: np.ndarray) -> np.ndarray:
+        self.works[1].f[:] = r
+        descend(self.M.levels, self.works, 1, "V")
+        return np.array(self.works[1].u)
+
+
+def defect_of(M: Hierarchy) -> str:
+    """What is wrong with a hierarchy, in words; the empty string if nothing.
+
+    On the finest level M is definite if the cycle below is, its sweeps divide by positive numbers and its prolongation is finite:
+    that is looked at, and the cycle below is probed, at half the cost of an application.
+    """
+    if len(M.levels) == 1:
+        return defect(M, pairs=1, dtype=np.float32)
+    finest = M.levels[0]
+    if not (np.isfinite(finest.P.values).all() and (finest.inverse > 0).all() and np.isfinite(finest.inverse).all()):
+        return "it gives NaN or infinity, or sweeps that divide by what is not positive"
+    return defect(Below(M, tuple(level.work() for level in M.levels)), pairs=1)
 
 
 class NotGathered(ValueError):

@@ -26,8 +26,10 @@ LOSSES = ("unrolled-cg", "work")
 COARSEST = 40  # unknowns of the last level of the cycle in torch: training systems are small, and shall have levels
 SMOOTH = 8
 PAIRS = 2  # of moved weights a system
-MOVED = {"scalars": 0.2, "edge.2": 0.08}  # what opens, shuts and gathers, and how far it is moved to see what that does
-# Costs in products with A, measured on one thread, for each unit of the operator complexity: a set-up, which two solves share, and
+# Weights that decide what is strong and which entries there are: the first four scalars and the first output of an entry's network,
+# and how far they are moved to see what that does.
+MOVED = {"scalars": (4, 0.25), "edge.2.weight": (1, 0.1), "edge.2.bias": (1, 0.1)}
+# Costs in products with A, measured on one thread, for each unit of the operator complexity: a set-up, that two solves share, and
 # an iteration, which costs two products more.
 SETUP, ITERATION, PRODUCTS, SOLVES = 80.0, 4.0, 2.0, 2.0
 RTOL, LIMIT = 1e-6, 300  # of the solves by which moved weights are compared
@@ -95,21 +97,24 @@ def loss_of(module: Ladder, plan: Plan, cost: Callable[[Any, float], float], at:
 
 def of_decisions(module: Ladder, cost: Callable[[Any, float], float], A: Any, rng: np.random.Generator) -> Tensor:
     """Zero, with the gradient by the weights that decide of the logarithm of the cost of a solve, as differences show it."""
-    deciding = {
-        name: (far, parameter) for name, parameter in module.named_parameters()
-        for start, far in MOVED.items() if name.startswith(start)
-    }  # fmt: skip
+    parts = dict(module.named_parameters())
+    deciding = {name: (parts[name][:first], far) for name, (first, far) in MOVED.items() if name in parts}
     weights, b = weights_of(module), rng.standard_normal(A.shape[0])
     total = torch.zeros((), dtype=torch.float64)
     for _ in range(PAIRS):
-        moved = {name: far * rng.standard_normal(tuple(part.shape)) for name, (far, part) in deciding.items()}
-        ahead, behind = (
-            np.log(measured({**weights, **{name: weights[name] + sign * step for name, step in moved.items()}}, cost, A, b))
-            for sign in (1.0, -1.0)
-        )
-        for name, (far, part) in deciding.items():
-            total = total + 0.5 * (ahead - behind) / PAIRS * (torch.from_numpy(moved[name]) / far**2 * part).sum()
+        steps = {name: far * rng.standard_normal(tuple(part.shape)) for name, (part, far) in deciding.items()}
+        ahead, behind = (np.log(measured(moved(weights, steps, sign), cost, A, b)) for sign in (1.0, -1.0))
+        for name, (part, far) in deciding.items():
+            total = total + 0.5 * (ahead - behind) / PAIRS * (torch.from_numpy(steps[name]) / far**2 * part).sum()
     return total - total.detach()
+
+
+def moved(weights: dict[str, np.ndarray], steps: dict[str, np.ndarray], sign: float) -> dict[str, np.ndarray]:
+    """The weights with sign steps added to the first entries of some."""
+    found = {name: value.copy() for name, value in weights.items()}
+    for name, step in steps.items():
+        found[name][: len(step)] += sign * step
+    return found
 
 
 def measured(weights: dict[str, np.ndarray], cost: Callable[[Any, float], float], A: Any, b: np.ndarray) -> float:

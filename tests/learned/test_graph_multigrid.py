@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from petrov.learned import FAMILIES, GraphMultigrid, graph_multigrid, load, save, split
-from petrov.learned.multigrid import coarsening, ladder
+from petrov.learned.multigrid import coarsening, ladder, setup
 from petrov.solvers import SmoothedAggregation, cg, problems
 from petrov.solvers.preconditioners.multigrid.matrices import matrix
 
@@ -220,9 +220,21 @@ def test_fallbacks_say_their_name(monkeypatch):
     assert recipe("mlp").bind(near_nullspace=np.ones(len(b)))(A).name == "graph multigrid"
     with pytest.warns(RuntimeWarning, match=r"5000 unknowns that it cannot gather.*; Jacobi is used"):
         recipe("mlp")(sp.eye_array(5_000).tocsr())
-    monkeypatch.setattr(graph_multigrid, "defect", lambda M, **_: "it is purple")
+    monkeypatch.setattr(graph_multigrid, "defect_of", lambda M: "it is purple")
     with pytest.warns(RuntimeWarning, match="it is purple; SmoothedAggregation"):
         assert recipe("mlp")(A).name == SmoothedAggregation.name
+
+
+def test_the_probe_sees_what_is_wrong_on_every_level():
+    M = recipe("mlp", coarsest=20)(FAMILIES["fem2d"].system(2_000, 3).A)
+    assert setup.defect_of(M) == "" and len(M.levels) > 2
+    for k, place, value in ((0, slice(7, 9), -1.0), (0, 7, np.nan), (1, slice(None), -1.0), (2, 7, np.inf)):
+        held = M.levels[k].inverse
+        before, held[place] = held.copy(), value
+        assert setup.defect_of(M), k
+        held[:] = before
+    M.levels[1].R.values[:] *= 1.3
+    assert "not symmetric" in setup.defect_of(M)
 
 
 def test_not_symmetric_is_refused():

@@ -41,14 +41,14 @@ class Below:
 def defect_of(M: Hierarchy) -> str:
     """What is wrong with a hierarchy, in words; the empty string if nothing.
 
-    On the finest level M is definite if the cycle below is, its sweeps divide by positive numbers and its prolongation is finite:
-    that is looked at, and the cycle below is probed, at half the cost of an application.
+    M is definite if the cycle below its finest level is, and there sweeps divide by positive numbers and prolongation is finite.
+    The numbers of all levels are looked at, and the cycle below the finest is probed, at half the cost of an application.
     """
     if len(M.levels) == 1:
         return defect(M, pairs=1, dtype=np.float32)
-    finest = M.levels[0]
-    if not (np.isfinite(finest.P.values).all() and (finest.inverse > 0).all() and np.isfinite(finest.inverse).all()):
-        return "it gives NaN or infinity, or sweeps that divide by what is not positive"
+    for one in M.levels[:-1]:
+        if not ((one.inverse > 0).all() and np.isfinite(one.inverse).all() and np.isfinite(one.P.values).all()):
+            return "sweeps divide by what is not positive, or a prolongation is not finite"
     return defect(Below(M, tuple(level.work() for level in M.levels)), pairs=1)
 
 

@@ -26,8 +26,7 @@ LOSSES = ("unrolled-cg", "work")
 COARSEST = 40  # unknowns of the last level of the cycle in torch: training systems are small, and shall have levels
 SMOOTH = 8
 PAIRS = 2  # of moved weights a system
-# Weights that decide what is strong and which entries there are: the first four scalars and the first output of an entry's network,
-# and how far they are moved to see what that does.
+# What decides strength and entries, the first four scalars and the first output of an entry's network: how far they are moved.
 MOVED = {"scalars": (4, 0.25), "edge.2.weight": (1, 0.1), "edge.2.bias": (1, 0.1)}
 # Costs in products with A, measured on one thread, for each unit of the operator complexity: a set-up, that two solves share, and
 # an iteration, which costs two products more.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -81,7 +80,7 @@ except ImportError as error:
 def damaged(path, change):
     """A file of weights whose header, as a JSON value, has been changed before it was written."""
     recipe = small()
-    header = {"kind": recipe.kind, "architecture": dataclasses.asdict(recipe.network.architecture), "bounds": {"epsilon": 1e-4}}
+    header = {"kind": recipe.kind, **recipe.description()}
     arrays = dict(recipe.network.weights)
     change(header, arrays)
     checkpoint.write(path, header, arrays)
@@ -213,7 +212,8 @@ def test_what_is_trained_is_what_is_applied(train):
     product = s[:, None] * np.linalg.inv(M @ np.eye(len(s))) * s  # L L^T of the scaled matrix
     data = np.mean(((product @ X - B) ** 2).sum(0) / (B**2).sum(0))
     guess = M.guess(B[:, 0] / s) / s
-    assert float(value.detach()) == pytest.approx(data + ((guess - X[:, 0]) ** 2).sum() / (X[:, 0] ** 2).sum(), rel=1e-8)
+    wanted = data + ((guess - X[:, 0]) ** 2).sum() / (X[:, 0] ** 2).sum()
+    assert float(value.detach()) == pytest.approx(wanted, rel=1e-5), "a set-up runs in single precision"
 
 
 @pytest.mark.parametrize("kind", ["graph", "sparse"])

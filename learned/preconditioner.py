@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -188,8 +189,8 @@ def compiled(network: Network, known: Graph) -> tuple[np.ndarray, np.ndarray]:
 class SparseInverseNetwork:
     """The recipe for M = S (G G^T + epsilon I) S with G on the pattern of A, its entries from a graph network.
 
-    G = I - E/2 + (scalars of the nodes on the diagonal, of the edges off it), S A S = I + E with a unit diagonal: the network
-    corrects the Neumann factor, from which training starts. M is symmetric positive definite whatever the weights.
+    G = I - c E + (scalars of the nodes on the diagonal, of the edges off it), S A S = I + E with a unit diagonal: for c = 1/2 the
+    network corrects the Neumann factor, from which training starts. M is symmetric positive definite whatever the weights.
 
     Parameters
     ----------
@@ -197,6 +198,8 @@ class SparseInverseNetwork:
         Trained by `petrov.learned.train`, or `SparseInverseNetwork.untrained(...).network`.
     epsilon : float
         Positive.
+    start : float
+        c. Linear elements in 2-D need a fifth fewer iterations with 1.1 than with 1/2, and in 3-D more than twice as many.
     coordinates, node_features, edge_features
         What `bind` was given; those that the network does not read are left out.
 
@@ -219,6 +222,7 @@ class SparseInverseNetwork:
 
     network: Network
     epsilon: float = EPSILON
+    start: float = 0.5
     coordinates: Any = None
     node_features: Any = None
     edge_features: Any = None
@@ -228,15 +232,17 @@ class SparseInverseNetwork:
 
     def __post_init__(self) -> None:
         check_epsilon(self.epsilon)
+        if not math.isfinite(self.start):
+            raise ValueError(f"start must be finite; got {self.start!r}")
 
     @classmethod
     def untrained(
         cls, *, coordinates: int = 0, node_features: int = 0, edge_features: int = 0, width: int = 24, steps: int = 4,
-        seed: int = 28_657, epsilon: float = EPSILON,
+        seed: int = 28_657, epsilon: float = EPSILON, start: float = 0.5,
     ) -> SparseInverseNetwork:  # fmt: skip
         """The network of the paper before training, by how many features of each kind it reads (0: of A alone)."""
         architecture = Architecture(coordinates, node_features, edge_features, False, width, steps, "gelu", True, False)
-        return cls(untrained(architecture, seed), epsilon)
+        return cls(untrained(architecture, seed), epsilon, start)
 
     def bind(
         self, *, coordinates: Any = None, node_features: Any = None, edge_features: Any = None, **_: Any
@@ -254,14 +260,14 @@ class SparseInverseNetwork:
 
     def description(self) -> dict[str, Any]:
         """What makes the recipe again, with the weights; what `bind` gave is not kept."""
-        told = {"architecture": asdict(self.network.architecture), "start": "neumann"}
+        told = {"architecture": asdict(self.network.architecture), "start": self.start}
         return {**told, "bounds": {"epsilon": self.epsilon}}
 
     @classmethod
     def described(cls, description: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> SparseInverseNetwork:
         """The inverse of `description`; KeyError, TypeError or ValueError if it describes none."""
         network = Network(architecture_of(description["architecture"]), weights)
-        return cls(network, float(description["bounds"]["epsilon"]))
+        return cls(network, float(description["bounds"]["epsilon"]), float(description["start"]))
 
     def small(self) -> Any:
         """The recipe applied to a system of 64 unknowns, with features of the number that it reads."""
@@ -279,7 +285,7 @@ class SparseInverseNetwork:
         nodes, edges = compiled(self.network, known)
         if not (np.isfinite(nodes).all() and np.isfinite(edges).all()):
             return fallen_back(self.name, A, "the network gives NaN or infinity")
-        M = sparse_inverse(known, 1.0 + nodes, edges - 0.5 * known.values, self.epsilon, self.name)
+        M = sparse_inverse(known, 1.0 + nodes, edges - self.start * known.values, self.epsilon, self.name)
         return fallen_back(self.name, A, found) if (found := defect(M)) else M
 
 

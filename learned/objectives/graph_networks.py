@@ -27,7 +27,7 @@ def factor(recipe: GraphFactor, plan: Plan, device: str) -> Objective:
 
 
 def inverse(recipe: SparseInverseNetwork, plan: Plan, device: str) -> Objective:
-    return made(recipe, of_inverse(recipe.epsilon, plan), plan, device)
+    return made(recipe, of_inverse(recipe.epsilon, recipe.start, plan), plan, device)
 
 
 def made(recipe: GraphFactor | SparseInverseNetwork, known: dict[str, GraphLoss], plan: Plan, device: str) -> Objective:
@@ -52,9 +52,9 @@ def of_factor(recipe: GraphFactor, plan: Plan) -> dict[str, GraphLoss]:
     }  # fmt: skip
 
 
-def of_inverse(epsilon: float, plan: Plan) -> dict[str, GraphLoss]:
+def of_inverse(epsilon: float, start: float, plan: Plan) -> dict[str, GraphLoss]:
     def factor(at: Sample, out: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        return 1.0 + out[0], out[1] - 0.5 * at.values
+        return 1.0 + out[0], out[1] - start * at.values
 
     def product(at: Sample, out: tuple[Tensor, Tensor]) -> losses.Product:
         return losses.inverse_product(at, *factor(at, out), epsilon)

@@ -34,7 +34,10 @@ RUNS: dict[str, Run] = {
         options={**DESCENT, "steps": 900, "unrolled": 8, "decay": 0.9965, "every": 100},
     ),
     "graph-factor-2d": Run(GraphFactor.untrained, **FACTORS, options={**SLOWLY, "steps": 1500, "unrolled": 16}),
-    "sparse-inverse-2d": Run(SparseInverseNetwork.untrained, **FACTORS, options={**SLOWLY, "steps": 2000, "unrolled": 16}),
+    "sparse-inverse-2d": Run(
+        partial(SparseInverseNetwork.untrained, start=1.1), **FACTORS,
+        options={**SLOWLY, "steps": 600, "unrolled": 40, "rate": 1e-3, "every": 25},
+    ),
 }
 
 

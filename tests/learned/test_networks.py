@@ -66,6 +66,12 @@ def test_training_starts_at_what_is_known():
     assert np.allclose(GraphFactor.untrained()(system.A) @ r, np.linalg.solve(lower @ lower.T, r), rtol=1e-11)
     assert np.allclose(GraphFactor.untrained(start="jacobi")(system.A) @ r, Jacobi()(system.A) @ r, rtol=1e-13)
     assert np.allclose(SparseInverseNetwork.untrained()(system.A) @ r, NeumannFactor()(system.A) @ r, rtol=1e-12)
+    E = (A / np.sqrt(A.diagonal())[:, None] / np.sqrt(A.diagonal())) - np.eye(100)
+    G, scale = np.eye(100) - 1.1 * E, 1 / np.sqrt(A.diagonal())[:, None]
+    dense = scale * ((G @ G.T + EPSILON * np.eye(100)) @ (scale * r))
+    assert np.allclose(SparseInverseNetwork.untrained(start=1.1, epsilon=EPSILON)(system.A) @ r, dense, rtol=1e-11)
+    with pytest.raises(ValueError, match="start must be finite"):
+        SparseInverseNetwork.untrained(start=np.inf)
 
 
 def test_scales_of_A_do_not_matter():

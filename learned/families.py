@@ -20,6 +20,7 @@ from .meshes import Mesh, mass, mesh, stiffness
 from .obstacles import WALLS, bodies, poisson
 
 COEFFICIENTS = ("constant", "lognormal", "blocks", "inclusions")
+KINDS = (*COEFFICIENTS, "noise")
 CELLS = {2: 64, 3: 24}  # a side of the grid on which the coefficient of a mesh is drawn
 
 
@@ -63,7 +64,7 @@ class Family:
     dim : int
     coefficients : tuple of str
         Of 'constant', 'lognormal' (correlation length 0.02 to 0.2, deviation 0.3 to 2), 'blocks' (2 to 8 a side, contrast up to
-        10^4), 'inclusions' (contrast up to 10^3 either way).
+        10^4), 'inclusions' (contrast up to 10^3 either way), 'noise' (contrast 10 to 10^4 from cell to cell).
     anisotropy : float
         The smallest eigenvalue of K relative to the largest is drawn between this and 1, on a logarithmic scale, and its
         axes turned; 1 for finite volumes.
@@ -97,8 +98,8 @@ class Family:
     def __post_init__(self) -> None:
         if self.dim not in CELLS:
             raise ValueError(f"dim must be 2 or 3; got {self.dim!r}")
-        if not self.coefficients or not set(self.coefficients) <= set(COEFFICIENTS):
-            raise ValueError(f"coefficients must be some of {', '.join(COEFFICIENTS)}; got {self.coefficients!r}")
+        if not self.coefficients or not set(self.coefficients) <= set(KINDS):
+            raise ValueError(f"coefficients must be some of {', '.join(KINDS)}; got {self.coefficients!r}")
         if not 0.0 < self.anisotropy <= 1.0 or self.holes < 0 or self.reaction < 0:
             raise ValueError("anisotropy must lie in (0, 1], holes and reaction be at least 0")
         if not self.elements and (self.anisotropy < 1 or self.holes):
@@ -201,6 +202,8 @@ def coefficient(family: Family, n: int, rng: np.random.Generator) -> tuple[str, 
         return kind, blocks(n, dim, seed, float(10 ** rng.uniform(0, 4)), int(rng.choice([2, 4, 8])))
     if kind == "inclusions":
         return kind, balls(n, dim, seed, float(10 ** rng.uniform(-3, 3)), int(rng.integers(4, 25)))
+    if kind == "noise":
+        return kind, blocks(n, dim, seed, float(10 ** rng.uniform(1, 4)), n)
     return kind, np.ones((n,) * dim)
 
 
@@ -232,6 +235,8 @@ FAMILIES = {
         Family("fv3d", False, 3),
         Family("anisotropic2d", True, 2, ("constant", "lognormal"), anisotropy=1e-3, holes=1),
         Family("heat2d", True, 2, holes=3, reaction=1.0),
+        Family("rough2d", False, 2, ("blocks", "inclusions", "noise")),
+        Family("rough3d", False, 3, ("blocks", "inclusions", "noise")),
         Family("stretched2d", False, 2, stretch=1e-3),
         Family("obstacles2d", False, 2, ("constant",), obstacles=8),
         Family("obstacles3d", False, 3, ("constant",), obstacles=8),

@@ -31,6 +31,7 @@ from .families import family
 from .probe import defect
 
 FEATURES = 11  # of a path: see grid_paths
+PROBED = 5_000  # cells below which a level is probed
 LARGEST = 16.0  # of a factor, which the network gives between 1e-8 and this
 
 
@@ -64,8 +65,8 @@ class GridMultigrid:
     Notes
     -----
     Solid cells, rows of A with a diagonal alone, are left out of coarse levels. Levels whose cells cannot go in pairs (weakly
-    coupled directions, a torus of 2 (2 m + 1) cells) are those of GeometricMultigrid. M is probed below its finest level,
-    where that costs little; if it is not symmetric or not positive GeometricMultigrid, and if A is not the matrix of a grid
+    coupled directions, a torus of 2 (2 m + 1) cells) are those of GeometricMultigrid. M is probed from the first level of less
+    than 5,000 cells on; if it is not symmetric or not positive GeometricMultigrid, and if A is not the matrix of a grid
     SmoothedAggregation is returned instead, with a RuntimeWarning that says why. Memory: about 50 bytes a cell. Set-up: the
     network costs 17 multiply-adds a hidden unit and cell in two dimensions, 26 in three. `M.update(A2)` spares telling the grid.
     Interpolation from couplings: Alcouffe, Brandt, Dendy and Painter, SIAM J. Sci. Stat. Comput. 2 (1981); a network for it:
@@ -150,7 +151,8 @@ class GridMultigrid:
             M = hierarchy(self, A)
         except ValueError as error:
             return instead(SmoothedAggregation(), A, str(error))
-        below = replace(M, levels=M.levels[1:] or M.levels, shape=(M.levels[min(1, len(M.levels) - 1)].size,) * 2, pool=[])
+        small = next((k for k, level in enumerate(M.levels) if level.size < PROBED), len(M.levels) - 1)
+        below = replace(M, levels=M.levels[small:], shape=(M.levels[small].size,) * 2, pool=[])
         found = defect(below, pairs=1, dtype=np.float32)
         return instead(GeometricMultigrid(grid=self.grid), A, found) if found else M
 
@@ -197,14 +199,17 @@ def drawn(recipe: GridMultigrid, grid: TensorGrid, step: Any, level: tuple[np.nd
     from . import grid_paths as kernels
 
     rows, _, width = grid.field
-    weights = np.zeros((rows, 1 + sum(count > 1 for count in grid.shape), width), np.float32)
-    below, excess = fields(step.coarse), np.zeros(step.coarse.field, np.float32)
-    kernels.wrap(grid.size, rows, level[:4])
-    net = network(recipe.weights)
-    where = (weights, sweeps, step.starts_z, step.starts_y)
-    kernels.paths(grid.size, *grid.shape, level, net, *where, *below)
-    kernels.weigh(grid.size, *grid.shape, level, factors(recipe.weights["excess"]), *where, excess)
-    return weights, below, excess
+    slots, (tx, ty, tz, inverse, excess) = 1 + sum(count > 1 for count in grid.shape), level
+    couplings = np.concatenate([t for t in (tx, ty, tz) if t.shape == grid.field])
+    kernels.wrap(grid.size, len(couplings), couplings)
+    kernels.wrap(grid.size, rows, inverse)
+    weights, below, coarse_excess = np.zeros((rows, slots, width), np.float32), fields(step.coarse), fields(step.coarse)[0]
+    flat, shape = (couplings.reshape(-1), inverse.reshape(-1), excess.reshape(-1)), (grid.shape[0], grid.shape[1], width)
+    where = (weights.reshape(-1), sweeps, slots, step.starts_z, step.starts_y)
+    kernels.paths(grid.size, shape, grid.shape[2], flat, network(recipe.weights), *where, below)
+    kernels.weigh(grid.size, shape, grid.shape[2], flat, factors(recipe.weights["excess"]), *where, coarse_excess)
+    weights[:, 1, 0], weights[:, 1, -1] = weights[:, 1, -2], weights[:, 1, 1]  # around the torus, for the kernels
+    return weights, below, coarse_excess
 
 
 def network(weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:

@@ -1,8 +1,9 @@
 """What a learned multigrid reads of a grid and draws from it: weights of interpolation, couplings of the next level.
 
 A path leads from a cell across the face of its aggregate to the next cell. Every path has one end among the cells that
-interpolate, 2 m + (k + j + sweeps) % 2 of row (k, j), and is looked at from there, a row of them at a time: buffers[., m] is of
-the end m. Fields are laid out as in solvers/kernels/grid.py.
+interpolate, 2 m + (k + j + sweeps) % 2 of row (k, j), and is looked at from there, a row of them at a time. Fields are laid out
+as in solvers/kernels/grid.py; the couplings of all directions stand one after the other in one flat array, so that a place in it
+tells direction, row, parity and cell.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from ..solvers.kernels.grid import ONE, ZERO, _wrap
+from ..solvers.kernels.grid import _wrap
+from ..solvers.kernels.single_lanes import SINGLES, difference, fused, larger, load, product, quotient, spread, store, total
 from ..solvers.kernels.threads import part, twins
 
-X, Y, Z = 0, 1, 2
-FEATURES = 11
-FAR = np.float32(1e25)  # a resistance from which on there is no coupling
-PATH, BOND, THERE, ROOT, SUM, COUPLING, WEIGHT = range(FEATURES, FEATURES + 7)
-BUFFERS = FEATURES + 7
+FEATURES, HALF = 11, 5
+MEMBERS = 3  # couplings in the mean that is a feature, at most
+PATH, BOND, THERE, COUPLING, WEIGHT = range(FEATURES, FEATURES + 5)
+BUFFERS = FEATURES + 5
+TINY, FAR = np.float32(1e-30), np.float32(1e25)  # FAR: a resistance from which on there is no coupling
+U0, U1 = np.uintp(0), np.uintp(1)
 
 
 @part
-def _place(axis, k, j, q, s, nz, ny, across):
+def _place(axis, k, j, q, s, shape, across):
     """(k, j, parity, shift) of the next cell along an axis: the one of another aggregate (across), or of the same."""
-    if axis == X:
+    nz, ny = shape[0], shape[1]
+    if axis == 0:
         return k, j, 1 - q, (s - 1 + 2 * q if across else s)
-    if axis == Y:
+    if axis == 1 and ny > 1:
         if across:
             return k, (j - 1 + 2 * (j % 2)) % ny, q, s
         return k, min(j + 1 - 2 * (j % 2), ny - 1), q, s  # of a single cell: itself
@@ -35,135 +39,97 @@ def _place(axis, k, j, q, s, nz, ny, across):
 
 
 @part
-def _add(buffer, scale, field, row, q, s):
-    row, q, s = np.uintp(row), np.uintp(q), np.uintp(s)
-    for m in range(np.uintp(len(buffer))):
-        buffer[m] += scale * field[row, q, m + s]
+def _inner(axis, k, j, q, s, shape):
+    """Where the couplings along an axis within the aggregate begin. Axes: x, then those of y and z that are there."""
+    nz, ny, width = shape
+    if axis == 0:
+        return 2 * (k * ny + j) * width + s
+    if axis == 1 and ny > 1:
+        return 2 * nz * ny * width + (2 * (k * ny + j - j % 2) + q) * width + s
+    return axis * 2 * nz * ny * width + (2 * ((k - k % 2) * ny + j) + q) * width + s
 
 
 @part
-def _zero(buffer):
-    for m in range(len(buffer)):
-        buffer[m] = 0
+def _cross(axis, k, j, q, s, shape):
+    """Where the couplings along an axis to the next aggregate begin."""
+    nz, ny, width = shape
+    if axis == 0:
+        return (2 * (k * ny + j) + 1) * width + s - 1 + q
+    if axis == 1 and ny > 1:
+        return 2 * nz * ny * width + (2 * (k * ny + (j if j % 2 else (j - 1) % ny)) + q) * width + s
+    return axis * 2 * nz * ny * width + (2 * ((k if k % 2 else (k - 1) % nz) * ny + j) + q) * width + s
 
 
 @part
-def _add_inner(buffer, scale, axis, tx, ty, tz, k, j, q, s, ny):
-    """The coupling along an axis within the aggregate."""
-    if axis == X:
-        _add(buffer, scale, tx, k * ny + j, 0, s)
-    elif axis == Y:
-        _add(buffer, scale, ty, k * ny + j - j % 2, q, s)
-    else:
-        _add(buffer, scale, tz, (k - k % 2) * ny + j, q, s)
+def _beside(places, inner, axis, axes, k, j, q, s, shape):
+    """The couplings of the other cells of this face of the aggregate, along the axis: within it, or across the face."""
+    count = 0
+    for first in range(axes):
+        if first != axis:
+            K, J, Q, S = _place(first, k, j, q, s, shape, False)
+            places[count] = _inner(axis, K, J, Q, S, shape) if inner else _cross(axis, K, J, Q, S, shape)
+            count += 1
+            for second in range(first + 1, axes):
+                if second != axis:
+                    L, I, P, T = _place(second, K, J, Q, S, shape, False)
+                    places[count] = _inner(axis, L, I, P, T, shape) if inner else _cross(axis, L, I, P, T, shape)
+                    count += 1
+    return count
 
 
 @part
-def _add_cross(buffer, scale, axis, tx, ty, tz, k, j, q, s, nz, ny):
-    """The coupling along an axis to the next aggregate."""
-    if axis == X:
-        _add(buffer, scale, tx, k * ny + j, 1, s - 1 + q)
-    elif axis == Y:
-        _add(buffer, scale, ty, k * ny + (j if j % 2 else (j - 1) % ny), q, s)
-    else:
-        _add(buffer, scale, tz, (k if k % 2 else (k - 1) % nz) * ny + j, q, s)
+def _end_places(places, counts, axis, axes, k, j, q, s, shape):
+    """Where the five features of one end are: couplings within the aggregate along the path, across it here and at the far end,
+    beside it along the path; couplings to other aggregates across it."""
+    K, J, Q, S = _place(axis, k, j, q, s, shape, False)
+    counts[0], counts[1], counts[2], counts[4] = 1, axes - 1, axes - 1, axes - 1
+    places[0, 0], at = _inner(axis, k, j, q, s, shape), 0
+    for other in range(axes):
+        if other != axis:
+            places[1, at], places[2, at] = _inner(other, k, j, q, s, shape), _inner(other, K, J, Q, S, shape)
+            places[4, at] = _cross(other, k, j, q, s, shape)
+            at += 1
+    counts[3] = _beside(places[3], True, axis, axes, k, j, q, s, shape)
 
 
 @part
-def _present(axis, nz, ny):
-    return axis == X or (axis == Y and ny > 1) or (axis == Z and nz > 1)
-
-
-@part
-def _add_near(buffer, inner, axis, tx, ty, tz, k, j, q, s, nz, ny):
-    """The mean along the other axes of the couplings of a cell within its aggregate, or to others."""
-    scale = np.float32(1 / max(1, (ny > 1) + (nz > 1)))
-    for other in range(3):
-        if other != axis and _present(other, nz, ny):
-            if inner:
-                _add_inner(buffer, scale, other, tx, ty, tz, k, j, q, s, ny)
-            else:
-                _add_cross(buffer, scale, other, tx, ty, tz, k, j, q, s, nz, ny)
-
-
-@part
-def _add_beside(buffer, inner, axis, tx, ty, tz, k, j, q, s, nz, ny):
-    """The mean over the other cells of this face of the aggregate: of the couplings along the axis within it, or across it."""
-    others = (ny > 1) + (nz > 1)
-    scale = np.float32(1 / 3 if others == 2 else 1)
-    for first in range(3):
-        if first != axis and _present(first, nz, ny):
-            K, J, Q, S = _place(first, k, j, q, s, nz, ny, False)
-            for second in range(first, 3):  # the next along one axis; the next along both
-                if second != axis and _present(second, nz, ny):
-                    if second > first:
-                        L, I, P, T = _place(second, K, J, Q, S, nz, ny, False)
-                    else:
-                        L, I, P, T = K, J, Q, S
-                    if inner:
-                        _add_inner(buffer, scale, axis, tx, ty, tz, L, I, P, T, ny)
-                    else:
-                        _add_cross(buffer, scale, axis, tx, ty, tz, L, I, P, T, nz, ny)
-
-
-@part
-def _ratio(feature, buffer, root):
-    """tanh(log(ratio) / 4) of a coupling and the path's."""
-    for m in range(len(feature)):
-        own = np.sqrt(buffer[m])
-        feature[m] = (own - root[m]) / (own + root[m] + np.float32(1e-30))
-    _zero(buffer)
-
-
-@part
-def _read_end(buffers, first, axis, tx, ty, tz, k, j, q, s, nz, ny):
-    """Five features of one end: couplings within the aggregate along the path, across it here and at the far end, beside it along
-    the path; couplings to other aggregates across it."""
-    total, root, one = buffers[SUM], buffers[ROOT], np.float32(1)
-    _zero(total)
-    _add_inner(total, one, axis, tx, ty, tz, k, j, q, s, ny)
-    _ratio(buffers[first], total, root)
-    _add_near(total, True, axis, tx, ty, tz, k, j, q, s, nz, ny)
-    _ratio(buffers[first + 1], total, root)
-    K, J, Q, S = _place(axis, k, j, q, s, nz, ny, False)
-    _add_near(total, True, axis, tx, ty, tz, K, J, Q, S, nz, ny)
-    _ratio(buffers[first + 2], total, root)
-    _add_beside(total, True, axis, tx, ty, tz, k, j, q, s, nz, ny)
-    _ratio(buffers[first + 3], total, root)
-    _add_near(total, False, axis, tx, ty, tz, k, j, q, s, nz, ny)
-    _ratio(buffers[first + 4], total, root)
-
-
-@part
-def _read(buffers, axis, tx, ty, tz, k, j, q, nz, ny):
-    """All features of the paths of a row of ends: of the end, of the end across where there is one, and the paths beside."""
-    path, root, half = buffers[PATH], buffers[ROOT], FEATURES // 2
-    for m in range(len(root)):
-        root[m] = np.sqrt(path[m])
-    _read_end(buffers, 0, axis, tx, ty, tz, k, j, q, 1, nz, ny)
-    K, J, Q, S = _place(axis, k, j, q, 1, nz, ny, True)
-    _read_end(buffers, half, axis, tx, ty, tz, K, J, Q, S, nz, ny)
-    for f in range(half, 2 * half):
-        feature, there = buffers[f], buffers[THERE]
-        for m in range(len(feature)):
-            feature[m] = feature[m] if there[m] > 0 else np.float32(0)
-    _add_beside(buffers[SUM], False, axis, tx, ty, tz, k, j, q, 1, nz, ny)
-    _ratio(buffers[2 * half], buffers[SUM], root)
+def _read(buffers, start, places, counts, h, couplings):
+    """Features: tanh(log(ratio) / 2) of means of couplings and the path's; of the far end zero where there is none."""
+    length = buffers.shape[1]
+    flat, full, tiny = buffers.reshape(-1), h - h % SINGLES, spread(TINY)
+    for f in range(FEATURES):
+        scale, at, there = spread(np.float32(1) / np.float32(counts[f])), f * length + start, THERE * length + start
+        for m in range(0, full, SINGLES):
+            value = load(couplings, places[f, 0] + m)
+            for i in range(1, counts[f]):
+                value = total(value, load(couplings, places[f, i] + m))
+            value, path = product(value, scale), load(flat, PATH * length + start + m)
+            ratio = quotient(difference(value, path), total(total(value, path), tiny))
+            if HALF <= f < 2 * HALF:  # there is 0 or at least 1 / FAR: 0 or 1 after this
+                end = load(flat, there + m)
+                ratio = product(ratio, quotient(end, larger(end, tiny)))
+            store(flat, at + m, ratio)
+        for m in range(full, h):
+            mean, path = np.float32(0), flat[PATH * length + start + m]
+            for i in range(counts[f]):
+                mean += couplings[places[f, i] + m]
+            mean /= np.float32(counts[f])
+            ratio = (mean - path) / (mean + path + TINY)
+            flat[at + m] = np.float32(0) if HALF <= f < 2 * HALF and not flat[there + m] > 0 else ratio
 
 
 @part
 def _power(y):
     """(1 + y / (1 + |y|))^4, each in place."""
     for m in range(len(y)):
-        z = 1 + y[m] / (1 + abs(y[m]))
-        z = max(z, np.float32(0.01))
+        z = max(1 + y[m] / (1 + abs(y[m])), np.float32(0.01))
         y[m] = z * z * z * z
 
 
 @part
-def _network(buffers, inner, inner_bias, outer, outer_bias):
+def _network(buffers, count, inner, inner_bias, outer, outer_bias):
     """The two factors of every path, from its features."""
-    coupling, weight = buffers[COUPLING], buffers[WEIGHT]
+    coupling, weight = buffers[COUPLING, :count], buffers[WEIGHT, :count]
     for m in range(len(coupling)):
         coupling[m], weight[m] = outer_bias[0], outer_bias[1]
     a, b, c, d, e, f = buffers[0], buffers[1], buffers[2], buffers[3], buffers[4], buffers[5]
@@ -183,193 +149,255 @@ def _network(buffers, inner, inner_bias, outer, outer_bias):
 
 
 @part
-def _add_bond(bond, tx, ty, tz, inverse, k, j, q, s, nz, ny, nx):
-    """What ties a cell to its aggregate: 2 / dim times the couplings within it, and the diagonal where it has no next cell."""
-    scale = np.float32(2 / (1 + (ny > 1) + (nz > 1)))
-    for axis in range(3):
-        if _present(axis, nz, ny):
-            _add_inner(bond, scale, axis, tx, ty, tz, k, j, q, s, ny)
-    row, last = np.uintp(k * ny + j), len(bond) - s
+def _bonds(flat, at, axes, k, j, q, s, shape, couplings, inverse, nx, h):
+    """What ties cells to their aggregates, 2 / axes times the couplings within, and the diagonal where there is no next cell."""
+    nz, ny, width = shape
+    full, scale = h - h % SINGLES, np.float32(2) / np.float32(axes)
+    x, y, z, factor = _inner(0, k, j, q, s, shape), _inner(1, k, j, q, s, shape), 0, spread(scale)
+    if axes > 2:
+        z = _inner(2, k, j, q, s, shape)
+    for m in range(0, full, SINGLES):
+        value = total(load(couplings, x + m), load(couplings, y + m))
+        if axes > 2:
+            value = total(value, load(couplings, z + m))
+        store(flat, at + m, product(value, factor))
+    for m in range(full, h):
+        value = couplings[x + m] + couplings[y + m]
+        if axes > 2:
+            value += couplings[z + m]
+        flat[at + m] = scale * value
+    here, last = (2 * (k * ny + j) + q) * width, h - s
     if (ny > 1 and j == ny - 1 and ny % 2) or (nz > 1 and k == nz - 1 and nz % 2):
-        for m in range(np.uintp(len(bond))):
-            scale = inverse[row, np.uintp(q), m + np.uintp(s)]
-            bond[m] += 1 / scale if scale > 0 else 0
-    elif nx % 2 and q == 0 and 0 <= last < len(bond):
-        scale = inverse[row, np.uintp(q), np.uintp(last + s)]
-        bond[last] += 1 / scale if scale > 0 else 0
+        for m in range(h):
+            if inverse[here + s + m] > 0:
+                flat[at + m] += 1 / inverse[here + s + m]
+    elif nx % 2 and q == 0 and 0 <= last < h and inverse[here + h] > 0:
+        flat[at + last] += 1 / inverse[here + h]
 
 
 @part
-def _held(buffers, excess, tx, ty, tz, k, j, q, nz, ny):
-    """Add the excess of the ends to the paths that end at a wall, shared between those of a cell."""
-    row, h, any_excess = k * ny + j, buffers.shape[1], np.float32(0)
-    for m in range(h):
-        any_excess = max(any_excess, excess[row, q, m + 1])
-    if not any_excess > 0:
-        return
-    for m in range(h):
-        if excess[row, q, m + 1] > 0 and not buffers[PATH, m] > 0:
-            buffers[PATH, m] = excess[row, q, m + 1] / _closed(tx, ty, tz, k, j, q, m + 1, nz, ny)
-
-
-@part
-def _closed(tx, ty, tz, k, j, q, m, nz, ny):
-    """How many of a cell's paths end at a wall."""
-    row = k * ny + j
-    count = 0 if tx[row, 1, m - 1 + q] > 0 else 1
-    if ny > 1:
-        count += 0 if ty[k * ny + (j if j % 2 else (j - 1) % ny), q, m] > 0 else 1
-    if nz > 1:
-        count += 0 if tz[(k if k % 2 else (k - 1) % nz) * ny + j, q, m] > 0 else 1
+def _closed(axes, k, j, q, m, shape, couplings):
+    """How many paths of the cell m of a row end at a wall."""
+    count = 0
+    for axis in range(axes):
+        count += 0 if couplings[_cross(axis, k, j, q, 1, shape) + m] > 0 else 1
     return count
 
 
 @part
-def _draw(axis, k, j, level, net, buffers, weights, sums, sweeps, nz, ny, nx):
-    """The paths along an axis of the ends in row (k, j): what they take, not yet weighed; into sums the coarse couplings."""
-    tx, ty, tz, inverse, excess = level
+def _begin(buffers, start, axis, axes, k, j, q, shape, couplings, inverse, excess, nx, h):
+    """The paths along an axis of the ends in row (k, j): the couplings across, shares of the excess where they end at a wall, and
+    what ties both ends to their aggregates: bond here, resistance there; zero if there is no other end."""
+    length, flat, full = buffers.shape[1], buffers.reshape(-1), h - h % SINGLES
+    path, bond, there = PATH * length + start, BOND * length + start, THERE * length + start
+    K, J, Q, S = _place(axis, k, j, q, 1, shape, True)
+    _bonds(flat, bond, axes, k, j, q, 1, shape, couplings, inverse, nx, h)
+    _bonds(flat, there, axes, K, J, Q, S, shape, couplings, inverse, nx, h)
+    cross, least = _cross(axis, k, j, q, 1, shape), spread(1 / FAR)
+    for m in range(0, full, SINGLES):
+        value = load(couplings, cross + m)
+        some = quotient(value, larger(value, least))  # one, or zero without a coupling
+        store(flat, path + m, value)
+        store(flat, there + m, quotient(some, larger(load(flat, there + m), least)))
+    for m in range(full, h):
+        flat[path + m] = couplings[cross + m]
+        flat[there + m] = 1 / max(flat[there + m], 1 / FAR) if couplings[cross + m] > 0 else np.float32(0)
+    row = (2 * (k * shape[1] + j) + q) * shape[2] + 1
+    for block in range(0, h, 64):
+        if _any(excess, row + block, min(64, h - block)):
+            for m in range(block, min(block + 64, h)):
+                if excess[row + m] > 0 and not flat[path + m] > 0:
+                    flat[path + m] = excess[row + m] / np.float32(_closed(axes, k, j, q, m, shape, couplings))
+
+
+@part
+def _any(field, first, count):
+    """Whether one of these numbers is positive."""
+    largest = np.float32(0)
+    for m in range(np.uintp(first), np.uintp(first + count)):
+        largest = max(largest, field[m])
+    return largest > 0
+
+
+@part
+def _finish(buffers, start, weights, slot, sums, shift, h):
+    """What the ends take along their paths, not yet weighed; into sums the couplings of the aggregates."""
+    length, flat, full = buffers.shape[1], buffers.reshape(-1), h - h % SINGLES
+    path, bond, there = PATH * length + start, BOND * length + start, THERE * length + start
+    coupling, weight = COUPLING * length + start, WEIGHT * length + start
+    one, half, scale, least = spread(np.float32(1)), spread(np.float32(0.5)), spread(np.float32(1.25)), spread(1 / FAR)
+    for m in range(0, full, SINGLES):
+        along, end = quotient(one, larger(load(flat, path + m), least)), load(flat, there + m)
+        taken = quotient(product(scale, load(flat, weight + m)), fused(half, end, along))
+        store(weights, slot + m, taken)
+        whole = total(total(along, end), quotient(one, larger(load(flat, bond + m), least)))
+        some = quotient(end, larger(end, spread(TINY)))  # one, or zero at a wall
+        given = quotient(product(some, load(flat, coupling + m)), whole)
+        store(sums, shift + m, total(load(sums, shift + m), given))
+    for m in range(full, h):
+        along, end = 1 / max(flat[path + m], 1 / FAR), flat[there + m]
+        weights[slot + m] = np.float32(1.25) * flat[weight + m] / (along + np.float32(0.5) * end)
+        if end > 0:
+            sums[shift + m] += flat[coupling + m] / (along + end + 1 / max(flat[bond + m], 1 / FAR))
+
+
+@part
+def _draw(axis, axes, rows, count, level, net, buffers, weights, sums, sweeps, slots, shape, nx):
+    """The paths along an axis of the ends in these rows (k, j): see `paths`."""
+    couplings, inverse, excess = level
     inner, inner_bias, outer, outer_bias = net
-    q, slot = (k + j + sweeps) % 2, np.uintp(weights.shape[1] - 1 if axis == Z else 1 + axis)
-    path, bond, there, coupling, weight = buffers[PATH], buffers[BOND], buffers[THERE], buffers[COUPLING], buffers[WEIGHT]
-    for buffer in (path, bond, there):
-        _zero(buffer)
-    _add_cross(path, np.float32(1), axis, tx, ty, tz, k, j, q, 1, nz, ny)
-    K, J, Q, S = _place(axis, k, j, q, 1, nz, ny, True)
-    _add_bond(bond, tx, ty, tz, inverse, k, j, q, 1, nz, ny, nx)
-    _add_bond(there, tx, ty, tz, inverse, K, J, Q, S, nz, ny, nx)
-    for m in range(len(path)):  # the resistance of the far end; zero: there is none
-        there[m] = (1 / there[m] if there[m] > 1 / FAR else FAR) if path[m] > 0 else np.float32(0)
-    _held(buffers, excess, tx, ty, tz, k, j, q, nz, ny)
-    if len(inner):
-        _read(buffers, axis, tx, ty, tz, k, j, q, nz, ny)
-        _network(buffers, inner, inner_bias, outer, outer_bias)
-    else:
-        for m in range(len(coupling)):
-            coupling[m], weight[m] = outer_bias[0], outer_bias[1]
-        _power(coupling)
-        _power(weight)
-    row, shift = np.uintp(k * ny + j), np.uintp(q if axis == X else 1)
-    for m in range(np.uintp(len(path))):
-        along = 1 / path[m] if path[m] > 1 / FAR else FAR
-        whole = along + there[m] + (1 / bond[m] if bond[m] > 1 / FAR else FAR)
-        weights[row, slot, m + ONE] = np.float32(1.25) * weight[m] / (along + np.float32(0.5) * there[m])
-        coupling[m] = coupling[m] / whole if there[m] > 0 and whole < FAR else np.float32(0)
-    for m in range(np.uintp(len(path))):
-        sums[m + shift] += coupling[m]
+    h, ny, width = shape[2] - 2, shape[1], shape[2]
+    places, counts = np.empty((FEATURES, MEMBERS), np.int64), np.ones(FEATURES, np.int64)
+    for i in range(count):
+        k, j = rows[i, 0], rows[i, 1]
+        q = (k + j + sweeps) % 2
+        _begin(buffers, i * h, axis, axes, k, j, q, shape, couplings, inverse, excess, nx, h)
+        if len(inner):
+            K, J, Q, S = _place(axis, k, j, q, 1, shape, True)
+            _end_places(places[:HALF], counts[:HALF], axis, axes, k, j, q, 1, shape)
+            _end_places(places[HALF : 2 * HALF], counts[HALF : 2 * HALF], axis, axes, K, J, Q, S, shape)
+            counts[2 * HALF] = _beside(places[2 * HALF], False, axis, axes, k, j, q, 1, shape)
+            _read(buffers, i * h, places, counts, h, couplings)
+    _network(buffers, count * h, inner, inner_bias, outer, outer_bias)
+    for i in range(count):
+        k, j = rows[i, 0], rows[i, 1]
+        slot = ((k * ny + j) * slots + 1 + axis) * width + 1
+        _finish(buffers, i * h, weights, slot, sums, (k + j + sweeps) % 2 if axis == 0 else 1, h)
 
 
 @part
 def _keep(field, line, sums):
-    """The values of a coarse row in the layout of a field, and the copy around the torus."""
-    h = len(sums) - 2
-    for m in range(h // 2):
-        field[line, 0, m + 1] = sums[2 * m + 1]
-        field[line, 1, m + 1] = sums[2 * m + 2]
+    """The values of a coarse row in the layout of a field, and the copy around the torus; sums is cleared."""
+    h, line = len(sums) - 2, np.uintp(line)
+    for m in range(np.uintp(h // 2)):
+        field[line, U0, m + U1] = sums[m + m + U1]
+        field[line, U1, m + U1] = sums[m + m + U1 + U1]
     if h % 2:
-        field[line, 0, h // 2 + 1] = sums[h]
+        field[line, U0, np.uintp(h // 2 + 1)] = sums[h]
+    for m in range(np.uintp(h + 2)):
+        sums[m] = 0
+
+
+@part
+def _rows_at_face(rows, axis, axes, K, J, starts_z, starts_y, nz, ny):
+    """The rows whose ends' paths along an axis lie in the coarse row (K, J), or cross the face after it; how many."""
+    count = 0
+    low_z, high_z, low_y, high_y = starts_z[K], starts_z[K + 1], starts_y[J], starts_y[J + 1]
+    for k in range(low_z, high_z + 1):
+        for j in range(low_y, high_y + 1):
+            along_z, along_y = axis == axes - 1 and axis > 0, axis == 1 and axes == 3
+            if along_z:  # the last slab, unless it is a single one, and the first of the next aggregate
+                wanted = j < high_y and ((k == high_z - 1 and k % 2 == 1) or k == high_z)
+            elif along_y:
+                wanted = k < high_z and ((j == high_y - 1 and j % 2 == 1) or j == high_y)
+            else:
+                wanted = k < high_z and j < high_y
+            if wanted:
+                rows[count, 0], rows[count, 1] = k % nz, j % ny
+                count += 1
+    return count
 
 
 @twins
-def paths(cells, nz, ny, nx, level, net, weights, sweeps, starts_z, starts_y, cx, cy, cz):
-    """Draw all paths: what ends take along each, not yet weighed, into weights; the couplings of the next level.
+def paths(cells, shape, nx, level, net, weights, sweeps, slots, starts_z, starts_y, below):
+    """Draw all paths: what ends take along each, not yet weighed, into weights; into below the couplings of the next level.
 
-    level: tx, ty, tz, inverse, excess; net: inner (hidden, 11), inner_bias, outer (2, hidden), outer_bias (2,), all single.
+    shape: nz, ny and the width of rows; level: couplings, inverse, excess, all flat; net: inner (hidden, 11), inner_bias, outer
+    (2, hidden), outer_bias (2,), all single; below: fields x, y, z.
     """
-    lines = len(starts_y) - 1
+    lines, axes = len(starts_y) - 1, slots - 1
     for line in prange((len(starts_z) - 1) * lines):
-        buffers, sums = np.empty((BUFFERS, weights.shape[2] - 2), np.float32), np.zeros(weights.shape[2], np.float32)
-        K, J = line // lines, line % lines
-        for k in range(starts_z[K], starts_z[K + 1]):
-            for j in range(starts_y[J], starts_y[J + 1]):
-                _draw(X, k, j, level, net, buffers, weights, sums, sweeps, nz, ny, nx)
-        sums[len(sums) - 2] += sums[0]
-        _keep(cx, line, sums)
-        if ny > 1:
-            sums[:] = 0
-            for k in range(starts_z[K], starts_z[K + 1]):
-                for j in (starts_y[J + 1] - 1, starts_y[J + 1] % ny):
-                    if j % 2 or j == starts_y[J + 1] % ny:  # the last row of this aggregate, unless it is a single one
-                        _draw(Y, k, j, level, net, buffers, weights, sums, sweeps, nz, ny, nx)
-            _keep(cy, line, sums)
-        if nz > 1:
-            sums[:] = 0
-            for k in (starts_z[K + 1] - 1, starts_z[K + 1] % nz):
-                if k % 2 or k == starts_z[K + 1] % nz:
-                    for j in range(starts_y[J], starts_y[J + 1]):
-                        _draw(Z, k, j, level, net, buffers, weights, sums, sweeps, nz, ny, nx)
-            _keep(cz, line, sums)
+        buffers, sums = np.empty((BUFFERS, 4 * (shape[2] - 2)), np.float32), np.zeros(shape[2], np.float32)
+        rows = np.empty((4, 2), np.int64)
+        for axis in range(axes):
+            count = _rows_at_face(rows, axis, axes, line // lines, line % lines, starts_z, starts_y, shape[0], shape[1])
+            _draw(axis, axes, rows, count, level, net, buffers, weights, sums, sweeps, slots, shape, nx)
+            if axis == 0:
+                sums[len(sums) - 2] += sums[0]
+                _keep(below[0], line, sums)
+            elif axis == 1 and axes == 3:
+                _keep(below[1], line, sums)
+            else:
+                _keep(below[2], line, sums)
 
 
 @part
-def _weigh(k, j, level, weights, room, sweeps, nz, ny, nx):
+def _weigh(k, j, axes, level, weights, room, sweeps, slots, shape, nx):
     """From what the ends of a row take to weights whose sum is one, less what goes to walls."""
-    tx, ty, tz, inverse, excess = level
-    q, row, count, one = (k + j + sweeps) % 2, np.uintp(k * ny + j), weights.shape[1], np.float32(1)
-    own, cross = room[0], room[1]
-    _zero(own)
-    _add_bond(own, tx, ty, tz, inverse, k, j, q, 1, nz, ny, nx)
-    half = np.float32(0.5 * (count - 1))
-    for m in range(len(own)):
+    couplings, inverse, excess = level
+    h, ny, width, q = shape[2] - 2, shape[1], shape[2], (k + j + sweeps) % 2
+    first, row, half = (k * ny + j) * slots * width + 1, (2 * (k * ny + j) + q) * width + 1, np.float32(0.5 * axes)
+    full, tiny, own = h - h % SINGLES, spread(TINY), room
+    _bonds(own, 0, axes, k, j, q, 1, shape, couplings, inverse, nx, h)
+    for m in range(np.uintp(h)):
         own[m] *= half
-        if excess[row, q, m + 1] > 0 and _closed(tx, ty, tz, k, j, q, m + 1, nz, ny) == 0:
-            own[m] += excess[row, q, m + 1]  # a reaction
-    for m in range(np.uintp(len(own))):
-        total = own[m]
-        for a in range(ONE, np.uintp(count)):
-            total += weights[row, a, m + ONE]
-        own[m] = own[m] / total if total > 0 else np.float32(0)
-        for a in range(ONE, np.uintp(count)):
-            weights[row, a, m + ONE] = weights[row, a, m + ONE] / total if total > 0 else np.float32(0)
-        weights[row, ZERO, m + ONE] = own[m]
-    for axis in range(3):
-        if _present(axis, nz, ny):
-            _zero(cross)
-            _add_cross(cross, one, axis, tx, ty, tz, k, j, q, 1, nz, ny)
-            slot = np.uintp(count - 1 if axis == Z else 1 + axis)
-            for m in range(np.uintp(len(own))):
-                weights[row, slot, m + ONE] = weights[row, slot, m + ONE] if cross[m] > 0 else np.float32(0)
+    for block in range(0, h, 64):
+        if _any(excess, row + block, min(64, h - block)):
+            for m in range(block, min(block + 64, h)):
+                if excess[row + m] > 0 and _closed(axes, k, j, q, m, shape, couplings) == 0:
+                    own[m] += excess[row + m]  # a reaction
+    second, third = first + width, first + axes * width
+    for m in range(0, full, SINGLES):
+        mine = load(own, m)
+        whole = total(mine, total(load(weights, second + m), load(weights, third + m)))
+        if axes == 3:
+            whole = total(whole, load(weights, second + width + m))
+        part_of = quotient(spread(np.float32(1)), larger(whole, tiny))
+        store(weights, first + m, product(mine, part_of))
+        store(own, m, part_of)
+    for m in range(full, h):
+        whole = own[m] + weights[second + m] + weights[third + m] + (weights[second + width + m] if axes == 3 else np.float32(0))
+        part_of_one = 1 / max(whole, TINY)
+        weights[first + m] = own[m] * part_of_one
+        own[m] = part_of_one
+    for axis in range(axes):
+        slot, cross = first + (1 + axis) * width, _cross(axis, k, j, q, 1, shape)
+        for m in range(0, full, SINGLES):
+            coupling = load(couplings, cross + m)
+            some = quotient(coupling, larger(coupling, tiny))  # one, or zero at a wall
+            store(weights, slot + m, product(some, product(load(weights, slot + m), load(own, m))))
+        for m in range(full, h):
+            weights[slot + m] = weights[slot + m] * own[m] if couplings[cross + m] > 0 else np.float32(0)
 
 
 @part
-def _add_excess(sums, k, j, level, factors, room, nz, ny, nx):
+def _add_excess(sums, k, j, axes, level, factors, room, shape, nx):
     """Add the excess of a row to its aggregates: of a cell at walls in series with what ties it to them, else as it is."""
-    tx, ty, tz, inverse, excess = level
-    row, bond = k * ny + j, room[0]
+    couplings, inverse, excess = level
+    h = shape[2] - 2
     for q in range(2):
-        largest = np.float32(0)
-        for m in range(len(bond)):
-            largest = max(largest, excess[row, q, m + 1])
-        if largest > 0:
-            _zero(bond)
-            _add_bond(bond, tx, ty, tz, inverse, k, j, q, 1, nz, ny, nx)
-            for m in range(len(bond)):
-                own = excess[row, q, m + 1]
-                if own > 0:
-                    walls = _closed(tx, ty, tz, k, j, q, m + 1, nz, ny)
-                    if walls == 0:
-                        sums[m + 1] += factors[0] * own
-                    elif bond[m] > 0:
-                        sums[m + 1] += factors[1] * walls / (1 / bond[m] + walls / own)
+        row, bonds = (2 * (k * shape[1] + j) + q) * shape[2] + 1, False
+        for block in range(0, h, 64):
+            if _any(excess, row + block, min(64, h - block)):
+                if not bonds:
+                    _bonds(room, 0, axes, k, j, q, 1, shape, couplings, inverse, nx, h)
+                    bonds = True
+                for m in range(block, min(block + 64, h)):
+                    own = excess[row + m]
+                    if own > 0:
+                        walls = np.float32(_closed(axes, k, j, q, m, shape, couplings))
+                        if walls == 0:
+                            sums[m + 1] += factors[0] * own
+                        elif room[m] > 0:
+                            sums[m + 1] += factors[1] * walls / (1 / room[m] + walls / own)
 
 
 @twins
-def weigh(cells, nz, ny, nx, level, factors, weights, sweeps, starts_z, starts_y, coarse_excess):
+def weigh(cells, shape, nx, level, factors, weights, sweeps, slots, starts_z, starts_y, coarse_excess):
     """The weights, once all paths are drawn, and the excess of the next level; factors: of a reaction, of a wall."""
     lines = len(starts_y) - 1
     for line in prange((len(starts_z) - 1) * lines):
-        room, sums = np.empty((2, weights.shape[2] - 2), np.float32), np.zeros(weights.shape[2], np.float32)
+        room, sums = np.empty(shape[2], np.float32), np.zeros(shape[2], np.float32)
         for k in range(starts_z[line // lines], starts_z[line // lines + 1]):
             for j in range(starts_y[line % lines], starts_y[line % lines + 1]):
-                _weigh(k, j, level, weights, room, sweeps, nz, ny, nx)
-                _add_excess(sums, k, j, level, factors, room, nz, ny, nx)
+                _weigh(k, j, slots - 1, level, weights, room, sweeps, slots, shape, nx)
+                _add_excess(sums, k, j, slots - 1, level, factors, room, shape, nx)
         _keep(coarse_excess, line, sums)
 
 
 @twins
-def wrap(cells, rows, fields):
-    """The copies around the torus of every row of these fields."""
+def wrap(cells, rows, field):
+    """The copies around the torus of every row of a field."""
     for row in prange(rows):
-        for field in fields:
-            if len(field) == rows:
-                _wrap(field, np.uintp(row), ZERO)
-                _wrap(field, np.uintp(row), ONE)
+        _wrap(field, np.uintp(row), U0)
+        _wrap(field, np.uintp(row), U1)

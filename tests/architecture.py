@@ -52,7 +52,7 @@ LATE |= {"markupsafe", "threadpoolctl", "torch_geometric"}
 # Compiled code, which loads its compiler, is loaded when first needed.
 COMPILED = [
     "aggregation", "block", "borrow", "compiler", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_sweeps", "grid_tail", "inverse", "lanes", "relaxation",
-    "scaling", "sell", "small_systems", "sparse_product", "substitution", "tall_skinny", "threads", "tile_product", "tile_sweeps", "tiles", "triangular",
+    "scaling", "sell", "single_lanes", "small_systems", "sparse_product", "substitution", "tall_skinny", "threads", "tile_product", "tile_sweeps", "tiles", "triangular",
 ]  # fmt: skip
 LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED} | {"petrov.learned.networks.message_passing"}  # torch
 LATE_MODULES |= {"petrov.learned.networks.compiled", "petrov.learned.networks.convolution"}

@@ -39,7 +39,7 @@ class Sample:
 class Level:
     """One level: what relaxation needs, the weights of interpolation by axis, and which faces between aggregates are open."""
 
-    couplings: list[Tensor]
+    faces: list[tuple[int, int, Tensor]]
     inverse: Tensor
     ends: Tensor
     weights: list[Tensor]
@@ -108,11 +108,19 @@ def red(field: Tensor) -> Tensor:
     return (torch.as_tensor(total) % 2 == 0).to(field)
 
 
-def neighbours(u: Tensor, couplings: list[Tensor]) -> Tensor:
-    """The sum over the faces of coupling times neighbour."""
-    total = torch.zeros_like(u)
-    for axis, t in enumerate(couplings):
-        total = total + t * u.roll(-1, axis + 1) + (t * u).roll(1, axis + 1)
+def faces(couplings: list[Tensor]) -> list[tuple[int, int, Tensor]]:
+    """(axis of a field, shift that brings a neighbour here, coupling to it) of the faces of every cell."""
+    found = []
+    for axis, t in enumerate(couplings, 1):
+        found += [(axis, -1, t), (axis, 1, t.roll(1, axis))]
+    return found
+
+
+def neighbours(u: Tensor, faces: list[tuple[int, int, Tensor]], start: Tensor | None = None) -> Tensor:
+    """start + the sum over the faces of coupling times neighbour."""
+    total = torch.zeros_like(u) if start is None else start
+    for axis, shift, t in faces:
+        total = torch.addcmul(total, t, u.roll(shift, axis))
     return total
 
 
@@ -161,12 +169,12 @@ def coarsened(
         coarse.append(gathered(torch.where(even(both, axis), 0.0, both)))
         coarse_excess = coarse_excess + gathered(torch.where(held[axis] > 0, star * power(module.excess[1]), 0.0))
     total = torch.stack(drawn).sum(0) + within_all + reaction
-    level = Level(couplings, inverse, ends, [w / (total + TINY) for w in drawn], [1.0 - c for c in closed])
+    level = Level(faces(couplings), inverse, ends, [w / (total + TINY) for w in drawn], [1.0 - c for c in closed])
     return level, coarse, coarse_excess
 
 
 def features(axis: int, path: list[Tensor], cross: list[Tensor], inner: list[Tensor]) -> list[Tensor]:
-    """What the network reads of the path along `axis` that leaves each cell: tanh(log(ratio) / 4) of couplings to the path's.
+    """What the network reads of the path along `axis` that leaves each cell: tanh(log(ratio) / 2) of couplings to the path's.
 
     Of the cell, and then of the cell across, where there is one: the coupling along the path within the aggregate; those along
     other axes, here and at the far end of the aggregate; that along the path beside; those to other aggregates along other
@@ -183,11 +191,9 @@ def features(axis: int, path: list[Tensor], cross: list[Tensor], inner: list[Ten
     near = torch.stack([inner[b] for b in others]).mean(0)
     aside = torch.stack([cross[b] for b in others]).mean(0)
     own = [inner[axis], near, within(near, axis), beside(inner[axis]), aside]
-    root = path[axis].clamp(min=TINY).sqrt()
 
     def ratio(t: Tensor) -> Tensor:
-        s = t.clamp(min=TINY).sqrt()
-        return (s - root) / (s + root)
+        return (t - path[axis]) / (t + path[axis] + TINY)
 
     there = [torch.where(cross[axis] > 0, ratio(across(t, axis)), 0.0) for t in own]
     return [*map(ratio, own), *there, ratio(beside(cross[axis]))]
@@ -196,7 +202,7 @@ def features(axis: int, path: list[Tensor], cross: list[Tensor], inner: list[Ten
 def dense_inverse(couplings: list[Tensor], excess: Tensor) -> Tensor:
     n = excess.numel()
     unit = torch.eye(n, dtype=excess.dtype, device=excess.device).reshape(n, *excess.shape[1:])
-    rows = diagonal(couplings, excess) * unit - neighbours(unit, couplings)
+    rows = diagonal(couplings, excess) * unit - neighbours(unit, faces(couplings))
     return torch.linalg.inv(rows.reshape(n, n))
 
 
@@ -229,12 +235,12 @@ def cycle(recipe: GridMultigrid, hierarchy: tuple[list[Level], Tensor], k: int, 
     colours = [1.0 - left, left] if sweeps % 2 else [left, 1.0 - left]
 
     def relaxed(u: Tensor, s: int) -> Tensor:
-        return torch.where(colours[s % 2] > 0, level.inverse * (f + neighbours(u, level.couplings)), u)
+        return torch.where(colours[s % 2] > 0, level.inverse * neighbours(u, level.faces, f), u)
 
     u = level.inverse * f * colours[0]
     for s in range(1, sweeps):
         u = relaxed(u, s)
-    r = f - u / level.inverse + neighbours(u, level.couplings)
+    r = neighbours(u, level.faces, f) - u / level.inverse
     u = u + interpolated(level, cycle(recipe, hierarchy, k + 1, restricted(level, r, left)), left)
     for s in reversed(range(sweeps)):
         u = relaxed(u, s)
@@ -248,10 +254,11 @@ def unrolled(recipe: GridMultigrid, module: PathNetwork, plan: Plan, at: Sample,
     half = plan.columns // 2
     white[:half] = at.solve(white[:half].reshape(half, -1).T).T.reshape(white[:half].shape) if half else 0.0
     hierarchy, whole = levels(recipe, module, at.couplings, at.excess), diagonal(at.couplings, at.excess)
+    around = faces(at.couplings)
     axes = tuple(range(1, len(shape)))
 
     def product(u: Tensor) -> Tensor:
-        return whole * u - neighbours(u, at.couplings)
+        return whole * u - neighbours(u, around)
 
     def dot(u: Tensor, v: Tensor) -> Tensor:
         return (u * v).sum(axes, keepdim=True)

@@ -17,59 +17,118 @@ import numpy as np
 from numba import prange
 
 from .borrow import borrowed
-from .grid import ONE, TWO, ZERO, _first_red, _gather, _relax, _wrap
+from .grid import ONE, TWO, ZERO
+from .single_lanes import SINGLES, difference, fused, larger, load, product, quotient, spread, store
 from .threads import part, twins
 
 
 @part
-def _left(k, f, u, r, tx, ty, tz, inverse, total, sweeps, nz, ny):
-    """r = the residual in the ends of slab k."""
-    k = k % nz
+def _places(k, j, parity, nz, ny, width):
+    """Where, in a flattened field, the cells of one parity in row (k, j) begin, and those of their neighbours.
+
+    Of the cells, of the neighbours in the row before and after, and of the rows next along y and z.
+    """
+    row, p = k * ny + j, 1 - parity
+    here, other = (2 * row + parity) * width + 1, (2 * row + p) * width + parity
+    north, south = k * ny + (j + 1) % ny, k * ny + (j - 1) % ny
+    above, below = (k + 1) % nz * ny + j, (k - 1) % nz * ny + j
+    shift = parity * width + 1
+    return here, other, 2 * north * width + shift, 2 * south * width + shift, 2 * above * width + shift, 2 * below * width + shift
+
+
+@part
+def _gather(sums, h, f, u, tx, ty, tz, at, several, nz):
+    """sums = f plus, over the faces, coupling times neighbour, for the cells of a row that stand from at[0] on."""
+    here, other, north, south, above, below = at
+    full = h - h % SINGLES
+    for m in range(0, full, SINGLES):
+        value = fused(load(tx, other + m), load(u, other + m), load(f, here + m))
+        value = fused(load(tx, here + m), load(u, other + m + 1), value)
+        if several:
+            value = fused(load(ty, here + m), load(u, north + m), value)
+            value = fused(load(ty, south + m), load(u, south + m), value)
+        if nz > 1:
+            value = fused(load(tz, here + m), load(u, above + m), value)
+            value = fused(load(tz, below + m), load(u, below + m), value)
+        store(sums, m, value)
+    for m in range(full, h):
+        sums[m] = f[here + m] + tx[other + m] * u[other + m] + tx[here + m] * u[other + m + 1]
+        if several:
+            sums[m] += ty[here + m] * u[north + m] + ty[south + m] * u[south + m]
+        if nz > 1:
+            sums[m] += tz[here + m] * u[above + m] + tz[below + m] * u[below + m]
+
+
+@part
+def _relax(k, colour, f, u, tx, ty, tz, inverse, room, nz, ny):
+    """The cells of one colour of slab k solve their rows. Fields are flat."""
+    k, width = k % nz, len(room)
+    h = width - 2
+    full = h - h % SINGLES
     for j in range(ny):
-        parity = (j + k + sweeps) % 2
-        _gather(total, u, tx, ty, tz, k, j, parity, nz, ny)
-        row, q = np.uintp(k * ny + j), np.uintp(parity)
-        for m in range(np.uintp(len(total))):  # beyond the grid (inverse = 0) total is zero, and so shall r be
-            scale = inverse[row, q, m + ONE]
-            total[m] += f[row, q, m + ONE] - u[row, q, m + ONE] / scale if scale > 0 else np.float32(0)
-        for m in range(np.uintp(len(total))):
-            r[row, m + ONE] = total[m]
+        at = _places(k, j, (j + k + colour) % 2, nz, ny, width)
+        here = at[0]
+        _gather(room, h, f, u, tx, ty, tz, at, ny > 1, nz)
+        for m in range(0, full, SINGLES):
+            store(u, here + m, product(load(inverse, here + m), load(room, m)))
+        for m in range(full, h):
+            u[here + m] = inverse[here + m] * room[m]
+        u[here - 1], u[here + h] = u[here + h - 1], u[here]
 
 
 @part
-def _give(sums, r, weights, row, axis, shift):
-    """Add what the ends of a row give along one direction; sums[1 + I] is of the aggregate I of a coarse row."""
-    row, axis, shift = np.uintp(row), np.uintp(axis), np.uintp(shift)
-    for m in range(np.uintp(len(sums) - 2)):
-        sums[m + shift] += weights[row, axis, m + ONE] * r[row, m + ONE]
+def _left(k, f, u, r, tx, ty, tz, inverse, room, sweeps, nz, ny):
+    """r = the residual in the ends of slab k."""
+    k, width = k % nz, len(room)
+    h, least = width - 2, np.float32(1e-30)
+    full = h - h % SINGLES
+    for j in range(ny):
+        at = _places(k, j, (j + k + sweeps) % 2, nz, ny, width)
+        here, there = at[0], (k * ny + j) * width + 1
+        _gather(room, h, f, u, tx, ty, tz, at, ny > 1, nz)
+        for m in range(0, full, SINGLES):  # beyond the grid, where inverse and u are zero, r shall be
+            own = quotient(load(u, here + m), larger(load(inverse, here + m), spread(least)))
+            store(r, there + m, difference(load(room, m), own))
+        for m in range(full, h):
+            r[there + m] = room[m] - u[here + m] / max(inverse[here + m], least)
+        r[there - 1], r[there + h] = r[there + h - 1], r[there]
 
 
 @part
-def _restrict(K, r, weights, sums, coarse, sweeps, nz, ny, starts_z, starts_y):
-    """Slab K of the coarse right-hand side, from the residuals of its own slabs and of the one at either side."""
-    lines, h = len(starts_y) - 1, len(sums) - 2
+def _give(sums, r, weights, one, first, two, second):
+    """sums += weights r for two rows of ends, each by the places where weights and r begin."""
+    h = len(sums) - 2
+    full = h - h % SINGLES
+    for m in range(0, full, SINGLES):
+        given = fused(load(weights, one + m), load(r, first + m), load(sums, m + 1))
+        store(sums, m + 1, fused(load(weights, two + m), load(r, second + m), given))
+    for m in range(full, h):
+        sums[m + 1] += weights[one + m] * r[first + m] + weights[two + m] * r[second + m]
+
+
+@part
+def _restrict(K, r, weights, sums, coarse, sweeps, slots, nz, ny, starts_z, starts_y):
+    """Slab K of the coarse right-hand side, from the residuals of its own slabs and of the one at either side.
+
+    sums[1 + I] is of the aggregate I of a coarse row. An end whose row is that of another aggregate gives along y or z; a row
+    before this aggregate does if it is not a single one.
+    """
+    lines, h, width = len(starts_y) - 1, len(sums) - 2, len(sums)
     for J in range(lines):
-        for m in range(len(sums)):
+        for m in range(np.uintp(width)):
             sums[m] = 0
         for k in range(starts_z[K], starts_z[K + 1]):
             for j in range(starts_y[J], starts_y[J + 1]):
-                _give(sums, r, weights, k * ny + j, 0, 1)
-                _give(sums, r, weights, k * ny + j, 1, 2 * ((j + k + sweeps) % 2))
-            if ny > 1:  # the next row of the aggregate before this one, if it is not a single one, and of the one after
-                south, north = (starts_y[J] - 1) % ny, starts_y[J + 1] % ny
-                if south % 2:
-                    _give(sums, r, weights, k * ny + south, 2, 1)
-                if not north % 2:
-                    _give(sums, r, weights, k * ny + north, 2, 1)
+                row = k * ny + j
+                own, beside = row * slots * width + 1, 2 - 2 * ((j + k + sweeps) % 2)  # from the left or from the right
+                _give(sums, r, weights, own, row * width + 1, own + width - 1 + beside, row * width + beside)
+            if ny > 1:
+                rows = (k * ny + (starts_y[J] - 1) % ny, k * ny + starts_y[J + 1] % ny)
+                _give_beyond(sums, r, weights, rows, starts_y[J] > 0 or ny % 2 == 0, 2, slots, width)
         if nz > 1:
-            below, above = (starts_z[K] - 1) % nz, starts_z[K + 1] % nz
             for j in range(starts_y[J], starts_y[J + 1]):
-                if below % 2:
-                    _give(sums, r, weights, below * ny + j, weights.shape[1] - 1, 1)
-                if not above % 2:
-                    _give(sums, r, weights, above * ny + j, weights.shape[1] - 1, 1)
-        sums[1] += sums[h + 1]
-        sums[h] += sums[0]
+                rows = ((starts_z[K] - 1) % nz * ny + j, starts_z[K + 1] % nz * ny + j)
+                _give_beyond(sums, r, weights, rows, starts_z[K] > 0 or nz % 2 == 0, slots - 1, slots, width)
         line = np.uintp(K * lines + J)
         for m in range(np.uintp(h // 2)):
             coarse[line, ZERO, m + ONE] = sums[TWO * m + ONE]
@@ -79,45 +138,78 @@ def _restrict(K, r, weights, sums, coarse, sweeps, nz, ny, starts_z, starts_y):
 
 
 @part
-def _down_stage(s, k, f, u, r, tx, ty, tz, inverse, total, sweeps, nz, ny):
-    """Half sweep s on slab k; after the last of them the residual."""
-    if s == 0:
-        _first_red(k, f, u, inverse, nz, ny)
-    elif s < sweeps:
-        _relax(k % nz, s % 2, f, u, u, tx, ty, tz, inverse, total, nz, ny)
+def _give_beyond(sums, r, weights, rows, both, slot, slots, width):
+    """What the rows before and after an aggregate give to it, the first if it is not a single one (both)."""
+    before, after = rows if both else (rows[1], rows[1])
+    one, two = (before * slots + slot) * width + 1, (after * slots + slot) * width + 1
+    if both:
+        _give(sums, r, weights, one, before * width + 1, two, after * width + 1)
     else:
-        _left(k, f, u, r, tx, ty, tz, inverse, total, sweeps, nz, ny)
+        for m in range(width - 2):
+            sums[m + 1] += weights[two + m] * r[after * width + 1 + m]
 
 
 @part
-def _down(low, high, f, u, r, tx, ty, tz, inverse, weights, coarse, room, sweeps, nz, ny, starts_z, starts_y, home_z):
+def _down_stage(s, k, f, u, r, tx, ty, tz, inverse, room, sweeps, nz, ny):
+    """Half sweep s on slab k; after the last of them the residual."""
+    if s == 0:
+        k, width = k % nz, len(room)
+        h = width - 2
+        full = h - h % SINGLES
+        for j in range(ny):
+            here = (2 * (k * ny + j) + (k + j) % 2) * width + 1
+            for m in range(0, full, SINGLES):
+                store(u, here + m, product(load(inverse, here + m), load(f, here + m)))
+            for m in range(full, h):
+                u[here + m] = inverse[here + m] * f[here + m]
+            u[here - 1], u[here + h] = u[here + h - 1], u[here]
+    elif s < sweeps:
+        _relax(k, s % 2, f, u, tx, ty, tz, inverse, room, nz, ny)
+    else:
+        _left(k, f, u, r, tx, ty, tz, inverse, room, sweeps, nz, ny)
+
+
+@part
+def _down(low, high, f, u, r, tx, ty, tz, inverse, weights, coarse, sums, sweeps, slots, nz, ny, starts_z, starts_y, home_z):
     """The stages that a chunk of slabs can do by itself, and the coarse slabs."""
-    f, u, r, inverse, weights, coarse = (
-        borrowed(f), borrowed(u), borrowed(r), borrowed(inverse), borrowed(weights), borrowed(coarse)
-    )  # fmt: skip
-    tx, ty, tz = borrowed(tx), borrowed(ty), borrowed(tz)
-    total, sums = borrowed(room[0, :-2]), borrowed(room[1])
+    f, u, inverse, tx, ty, tz = borrowed(f), borrowed(u), borrowed(inverse), borrowed(tx), borrowed(ty), borrowed(tz)
+    r, weights, coarse, sums = borrowed(r), borrowed(weights), borrowed(coarse), borrowed(sums)
     first = home_z[low + sweeps] + 1
     for front in range(low, high):
         for s in range(sweeps + 1):
             k = front - s
             if low + s <= k < high - s:
-                _down_stage(s, k, f, u, r, tx, ty, tz, inverse, total, sweeps, nz, ny)
+                _down_stage(s, k, f, u, r, tx, ty, tz, inverse, sums, sweeps, nz, ny)
         k = front - sweeps  # its residual is there; if it is the first of its aggregate, the one before is complete
         if low + sweeps <= k < high - sweeps and k == starts_z[home_z[k]] and home_z[k] > first:
-            _restrict(home_z[k] - 1, r, weights, sums, coarse, sweeps, nz, ny, starts_z, starts_y)
+            _restrict(home_z[k] - 1, r, weights, sums, coarse, sweeps, slots, nz, ny, starts_z, starts_y)
 
 
 @part
-def _down_between(middle, before, after, f, u, r, tx, ty, tz, inverse, weights, coarse, room, sweeps, nz, ny, starts_z, starts_y):
+def _down_between(
+    middle, before, after, f, u, r, tx, ty, tz, inverse, weights, coarse, sums, sweeps, slots, nz, ny, starts_z, starts_y
+):  # fmt: skip
     """What two chunks that meet at slab `middle` left: stages, and the coarse slabs from `before` until `after`."""
-    total, sums = room[0, :-2], room[1]
+    f, u, inverse, tx, ty, tz = borrowed(f), borrowed(u), borrowed(inverse), borrowed(tx), borrowed(ty), borrowed(tz)
+    r, weights, coarse, sums = borrowed(r), borrowed(weights), borrowed(coarse), borrowed(sums)
     for s in range(1, sweeps + 1):
         for k in range(middle - s, middle + s):
-            _down_stage(s, k, f, u, r, tx, ty, tz, inverse, total, sweeps, nz, ny)
+            _down_stage(s, k, f, u, r, tx, ty, tz, inverse, sums, sweeps, nz, ny)
     planes = len(starts_z) - 1
     for K in range(before, after if after > before else after + planes):
-        _restrict(K % planes, r, weights, sums, coarse, sweeps, nz, ny, starts_z, starts_y)
+        _restrict(K % planes, r, weights, sums, coarse, sweeps, slots, nz, ny, starts_z, starts_y)
+
+
+@part
+def _down_plain(f, u, r, tx, ty, tz, inverse, weights, coarse, sums, sweeps, slots, nz, ny, starts_z, starts_y):
+    """One stage after the other."""
+    f, u, inverse, tx, ty, tz = borrowed(f), borrowed(u), borrowed(inverse), borrowed(tx), borrowed(ty), borrowed(tz)
+    r, weights, coarse, sums = borrowed(r), borrowed(weights), borrowed(coarse), borrowed(sums)
+    for s in range(sweeps + 1):
+        for k in range(nz):
+            _down_stage(s, k, f, u, r, tx, ty, tz, inverse, sums, sweeps, nz, ny)
+    for K in range(len(starts_z) - 1):
+        _restrict(K, r, weights, sums, coarse, sweeps, slots, nz, ny, starts_z, starts_y)
 
 
 @part
@@ -129,43 +221,32 @@ def _cut(chunk, chunks, starts_z):
 @twins
 def down(cells, chunks, f, u, r, tx, ty, tz, inverse, weights, coarse, sweeps, nz, ny, starts_z, starts_y, home_z):
     """u = half sweeps for A u = f from zero; coarse = P^T (f - A u). chunks = 0 for a grid of few slabs."""
+    slots, width = weights.shape[1], u.shape[2]
+    f1, u1, r1, tx1, ty1, tz1, inverse1, weights1 = (
+        f.reshape(-1), u.reshape(-1), r.reshape(-1), tx.reshape(-1), ty.reshape(-1), tz.reshape(-1), inverse.reshape(-1),
+        weights.reshape(-1),
+    )  # fmt: skip
     for chunk in prange(chunks):
-        room, low, high = np.empty((2, u.shape[2]), u.dtype), _cut(chunk, chunks, starts_z), _cut(chunk + 1, chunks, starts_z)
-        _down(low, high, f, u, r, tx, ty, tz, inverse, weights, coarse, room, sweeps, nz, ny, starts_z, starts_y, home_z)
+        sums, low, high = np.empty(width, u.dtype), _cut(chunk, chunks, starts_z), _cut(chunk + 1, chunks, starts_z)
+        _down(
+            low, high, f1, u1, r1, tx1, ty1, tz1, inverse1, weights1, coarse, sums, sweeps, slots, nz, ny, starts_z, starts_y,
+            home_z,
+        )  # fmt: skip
     for chunk in prange(chunks):
-        room, low = np.empty((2, u.shape[2]), u.dtype), _cut(chunk, chunks, starts_z)
+        sums, low = np.empty(width, u.dtype), _cut(chunk, chunks, starts_z)
         end = low if chunk > 0 else nz
         _down_between(
-            low, home_z[end - sweeps - 1], home_z[low + sweeps] + 1, f, u, r, tx, ty, tz, inverse, weights, coarse, room,
-            sweeps, nz, ny, starts_z, starts_y,
+            low, home_z[end - sweeps - 1], home_z[low + sweeps] + 1, f1, u1, r1, tx1, ty1, tz1, inverse1, weights1, coarse,
+            sums, sweeps, slots, nz, ny, starts_z, starts_y,
         )  # fmt: skip
     if chunks == 0:
-        room = np.empty((2, u.shape[2]), u.dtype)
-        _down_plain(f, u, r, tx, ty, tz, inverse, weights, coarse, room, sweeps, nz, ny, starts_z, starts_y)
-
-
-@part
-def _down_plain(f, u, r, tx, ty, tz, inverse, weights, coarse, room, sweeps, nz, ny, starts_z, starts_y):
-    """One stage after the other."""
-    total, sums = room[0, :-2], room[1]
-    for s in range(sweeps + 1):
-        for k in range(nz):
-            _down_stage(s, k, f, u, r, tx, ty, tz, inverse, total, sweeps, nz, ny)
-    for K in range(len(starts_z) - 1):
-        _restrict(K, r, weights, sums, coarse, sweeps, nz, ny, starts_z, starts_y)
-
-
-@part
-def _take(u, e, weights, row, parity, axis, shift):
-    """Add what the ends of a row take along one direction; e[1 + I] is the correction of the aggregate I of a coarse row."""
-    row, p, axis, shift = np.uintp(row), np.uintp(parity), np.uintp(axis), np.uintp(shift)
-    for m in range(np.uintp(u.shape[2] - 2)):
-        u[row, p, m + ONE] += weights[row, axis, m + ONE] * e[m + shift]
+        sums = np.empty(width, u.dtype)
+        _down_plain(f1, u1, r1, tx1, ty1, tz1, inverse1, weights1, coarse, sums, sweeps, slots, nz, ny, starts_z, starts_y)
 
 
 @part
 def _coarse_row(e, coarse, line):
-    """A coarse row in natural order, with the copies around the torus."""
+    """A coarse row in natural order, with the copies around the torus; e[1 + I] is the correction of the aggregate I."""
     line, h = np.uintp(line), len(e) - 2
     for m in range(np.uintp(h // 2)):
         e[TWO * m + ONE] = coarse[line, ZERO, m + ONE]
@@ -182,64 +263,88 @@ def _beyond(place, planes):
 
 
 @part
-def _correct(k, u, coarse, weights, e, sweeps, nz, ny):
-    """Add the coarse correction to the ends of slab k."""
-    planes, lines = (nz + 1) // 2, (ny + 1) // 2
+def _correct(k, u, coarse, weights, e, sweeps, slots, nz, ny):
+    """Add the coarse correction to the ends of slab k. e: room for the coarse rows of a cell, and next to it along y and z."""
+    planes, lines, width = (nz + 1) // 2, (ny + 1) // 2, e.shape[1]
+    h = width - 2
+    full, rows = h - h % SINGLES, e.reshape(-1)
     for j in range(ny):
         row, parity, K, J = k * ny + j, (j + k + sweeps) % 2, k // 2, j // 2
-        _coarse_row(e, coarse, K * lines + J)
-        _take(u, e, weights, row, parity, 0, 1)
-        _take(u, e, weights, row, parity, 1, 2 * parity)
+        here, there = (2 * row + parity) * width + 1, row * slots * width + 1
+        if j % 2 == 0:
+            _coarse_row(e[0], coarse, K * lines + J)
+            if nz > 1:
+                _coarse_row(e[1], coarse, _beyond(k, planes) * lines + J)
         if ny > 1:
-            _coarse_row(e, coarse, K * lines + _beyond(j, lines))
-            _take(u, e, weights, row, parity, 2, 1)
-        if nz > 1:
-            _coarse_row(e, coarse, _beyond(k, planes) * lines + J)
-            _take(u, e, weights, row, parity, weights.shape[1] - 1, 1)
-        _wrap(u, np.uintp(row), np.uintp(parity))
+            _coarse_row(e[2], coarse, K * lines + _beyond(j, lines))
+        last = there + (slots - 1) * width
+        for m in range(0, full, SINGLES):
+            taken = fused(load(weights, there + m), load(rows, m + 1), load(u, here + m))
+            taken = fused(load(weights, there + width + m), load(rows, m + 2 * parity), taken)
+            if nz > 1:
+                taken = fused(load(weights, last + m), load(rows, width + m + 1), taken)
+            if ny > 1:
+                taken = fused(load(weights, there + 2 * width + m), load(rows, 2 * width + m + 1), taken)
+            store(u, here + m, taken)
+        for m in range(full, h):
+            taken = weights[there + m] * rows[m + 1] + weights[there + width + m] * rows[m + 2 * parity]
+            if nz > 1:
+                taken += weights[last + m] * rows[width + m + 1]
+            if ny > 1:
+                taken += weights[there + 2 * width + m] * rows[2 * width + m + 1]
+            u[here + m] += taken
+        u[here - 1], u[here + h] = u[here + h - 1], u[here]
 
 
 @part
-def _up(low, high, f, u, tx, ty, tz, inverse, weights, coarse, room, sweeps, nz, ny):
+def _up(low, high, f, u, tx, ty, tz, inverse, weights, coarse, e, sweeps, slots, nz, ny):
     """The stages that a chunk of slabs can do by itself."""
-    f, u, inverse, weights, coarse = borrowed(f), borrowed(u), borrowed(inverse), borrowed(weights), borrowed(coarse)
-    tx, ty, tz = borrowed(tx), borrowed(ty), borrowed(tz)
-    total, e = borrowed(room[0, :-2]), borrowed(room[1])
+    f, u, inverse, tx, ty, tz = borrowed(f), borrowed(u), borrowed(inverse), borrowed(tx), borrowed(ty), borrowed(tz)
+    weights, coarse, e = borrowed(weights), borrowed(coarse), borrowed(e)
     for front in range(low, high + sweeps):
         if front < high:
-            _correct(front, u, coarse, weights, e, sweeps, nz, ny)
+            _correct(front, u, coarse, weights, e, sweeps, slots, nz, ny)
         for s in range(1, sweeps + 1):
             k = front - s
             if low + s <= k < high - s:
-                _relax(k, (sweeps - s) % 2, f, u, u, tx, ty, tz, inverse, total, nz, ny)
+                _relax(k, (sweeps - s) % 2, f, u, tx, ty, tz, inverse, e[0], nz, ny)
 
 
 @part
-def _up_between(middle, f, u, tx, ty, tz, inverse, total, sweeps, nz, ny):
+def _up_between(middle, f, u, tx, ty, tz, inverse, room, sweeps, nz, ny):
+    """What two chunks that meet at slab `middle` left."""
+    f, u, inverse, tx, ty, tz = borrowed(f), borrowed(u), borrowed(inverse), borrowed(tx), borrowed(ty), borrowed(tz)
+    room = borrowed(room)
     for s in range(1, sweeps + 1):
         for k in range(middle - s, middle + s):
-            _relax(k % nz, (sweeps - s) % 2, f, u, u, tx, ty, tz, inverse, total, nz, ny)
+            _relax(k, (sweeps - s) % 2, f, u, tx, ty, tz, inverse, room, nz, ny)
 
 
 @part
-def _up_plain(f, u, tx, ty, tz, inverse, weights, coarse, room, sweeps, nz, ny):
-    total, e = room[0, :-2], room[1]
+def _up_plain(f, u, tx, ty, tz, inverse, weights, coarse, e, sweeps, slots, nz, ny):
+    """One stage after the other."""
+    f, u, inverse, tx, ty, tz = borrowed(f), borrowed(u), borrowed(inverse), borrowed(tx), borrowed(ty), borrowed(tz)
+    weights, coarse, e = borrowed(weights), borrowed(coarse), borrowed(e)
     for k in range(nz):
-        _correct(k, u, coarse, weights, e, sweeps, nz, ny)
+        _correct(k, u, coarse, weights, e, sweeps, slots, nz, ny)
     for s in range(1, sweeps + 1):
         for k in range(nz):
-            _relax(k, (sweeps - s) % 2, f, u, u, tx, ty, tz, inverse, total, nz, ny)
+            _relax(k, (sweeps - s) % 2, f, u, tx, ty, tz, inverse, e[0], nz, ny)
 
 
 @twins
 def up(cells, chunks, f, u, tx, ty, tz, inverse, weights, coarse, sweeps, nz, ny, starts_z):
     """u += P coarse, then the half sweeps in reverse. chunks = 0 for a grid of few slabs."""
+    slots, width = weights.shape[1], u.shape[2]
+    f1, u1, tx1, ty1, tz1, inverse1, weights1 = (
+        f.reshape(-1), u.reshape(-1), tx.reshape(-1), ty.reshape(-1), tz.reshape(-1), inverse.reshape(-1), weights.reshape(-1)
+    )  # fmt: skip
     for chunk in prange(chunks):
-        room, low, high = np.empty((2, u.shape[2]), u.dtype), _cut(chunk, chunks, starts_z), _cut(chunk + 1, chunks, starts_z)
-        _up(low, high, f, u, tx, ty, tz, inverse, weights, coarse, room, sweeps, nz, ny)
+        e, low, high = np.empty((3, width), u.dtype), _cut(chunk, chunks, starts_z), _cut(chunk + 1, chunks, starts_z)
+        _up(low, high, f1, u1, tx1, ty1, tz1, inverse1, weights1, coarse, e, sweeps, slots, nz, ny)
     for chunk in prange(chunks):
-        total = np.empty(u.shape[2] - 2, u.dtype)
-        _up_between(_cut(chunk, chunks, starts_z), f, u, tx, ty, tz, inverse, total, sweeps, nz, ny)
+        room = np.empty(width, u.dtype)
+        _up_between(_cut(chunk, chunks, starts_z), f1, u1, tx1, ty1, tz1, inverse1, room, sweeps, nz, ny)
     if chunks == 0:
-        room = np.empty((2, u.shape[2]), u.dtype)
-        _up_plain(f, u, tx, ty, tz, inverse, weights, coarse, room, sweeps, nz, ny)
+        e = np.empty((3, width), u.dtype)
+        _up_plain(f1, u1, tx1, ty1, tz1, inverse1, weights1, coarse, e, sweeps, slots, nz, ny)

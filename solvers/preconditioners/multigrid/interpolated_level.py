@@ -101,8 +101,8 @@ class InterpolatedLevel:
 
 
 def in_pairs(grid: TensorGrid, step: Coarsening) -> bool:
-    """Whether a step puts cells together by two in every direction that there is: what an InterpolatedLevel can take."""
-    return all(
+    """Whether a step puts cells together by two in every direction, two at least: what an InterpolatedLevel can take."""
+    return grid.shape[0] > 1 and all(
         count == 1 or (yes and home[-1] == (count - 1) // 2 and home[min(2, count - 1)] == 1)
         for count, yes, home in zip(grid.shape, step.coarsened, pairs(grid, step), strict=True)
     )

@@ -6,11 +6,11 @@ along entries, in single precision, and are vectorised. Columns of a row come in
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba import prange
 
 from ...solvers.kernels.borrow import borrowed
+from ...solvers.kernels.compiler import njit
 from ...solvers.kernels.threads import IN_SEQUENCE, OPTIONS, part, twins
 from .ladder import MOST as _MOST
 from .ladder import OF_EDGE, OF_ROW
@@ -26,7 +26,7 @@ LEAST = 0.1  # of the diagonal: what damping is divided by at least
 STRENGTH, THRESHOLD, WIDTH, POSITIVE, DAMPING, RELAXATION = range(6)
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _facts(low, high, indptr, indices, values, diagonal, facts):
     indptr, indices, values, diagonal = borrowed(indptr), borrowed(indices), borrowed(values), borrowed(diagonal)
     facts = borrowed(facts)
@@ -212,7 +212,7 @@ def edges(n, indptr, indices, values, facts, heard, scalars, first, first_bias, 
         )  # fmt: skip
 
 
-@numba.njit(**IN_SEQUENCE)
+@njit(**IN_SEQUENCE)
 def _prolong(low, high, indptr, indices, values, diagonal, damping, near, far, home, kept, known, columns, entries, counts):
     indptr, indices, values, diagonal = borrowed(indptr), borrowed(indices), borrowed(values), borrowed(diagonal)
     near, far, home, kept = borrowed(near), borrowed(far), borrowed(home), borrowed(kept)
@@ -281,7 +281,7 @@ def compact(n, begins, columns, entries, indptr, indices, values):
                 indices[place + k], values[place + k] = columns[source + k], entries[source + k]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def lower_solve(indptr, indices, values, diagonal, f, u):
     """(diag(diagonal) + strict lower triangle) u = f for columns f (n, k), u comes as f; columns of a row in any order."""
     for i in range(len(indptr) - 1):
@@ -294,7 +294,7 @@ def lower_solve(indptr, indices, values, diagonal, f, u):
             u[i, c] /= diagonal[i]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def upper_solve(indptr, indices, values, diagonal, f, u):
     """(diag(diagonal) + strict upper triangle) u = f, as `lower_solve`."""
     for i in range(len(indptr) - 2, -1, -1):
@@ -307,7 +307,7 @@ def upper_solve(indptr, indices, values, diagonal, f, u):
             u[i, c] /= diagonal[i]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def outer(indptr, indices, x, y, side, values):
     """values[k] = sum_c x[i, c] y[j, c] for the entry k = (i, j) with (j - i) side > 0, else 0; side 0 takes all."""
     for i in range(len(indptr) - 1):

@@ -25,7 +25,8 @@ from .objective import Objective, weights_of
 LOSSES = ("unrolled-cg", "work")
 COARSEST = 40  # unknowns of the last level of the cycle in torch: training systems are small, and shall have levels
 SMOOTH = 8
-PAIRS = 2  # of moved weights a system
+PAIRS = 4  # of moved weights a system
+LARGEST = 4_000  # unknowns of a system for gradients; what decides is also judged by the compiled solves of larger ones
 # What decides strength and entries, the first four scalars and the first output of an entry's network: how far they are moved.
 MOVED = {"scalars": (4, 0.25), "edge.2.weight": (1, 0.1), "edge.2.bias": (1, 0.1)}
 # Costs in products with A, measured on one thread, for each unit of the operator complexity: a set-up, that two solves share, and
@@ -89,9 +90,12 @@ def prepared(system: System) -> Sample:
 
 
 def loss_of(module: Ladder, plan: Plan, cost: Callable[[Any, float], float], at: Sample, rng: np.random.Generator) -> Tensor:
+    decided = of_decisions(module, cost, at.stored, rng)
+    if len(at.smooth) > LARGEST:
+        return decided
     M = cycle(at.A, module, COARSEST)
     rate = unrolled_cg(M, M, at.errors(plan.columns, rng), plan.unrolled)  # type: ignore[arg-type]  # it asks a sample for A alone
-    return -torch.log(-rate.clamp(max=-1e-3)) + of_decisions(module, cost, at.stored, rng)
+    return decided - torch.log(-rate.clamp(max=-1e-3))
 
 
 def of_decisions(module: Ladder, cost: Callable[[Any, float], float], A: Any, rng: np.random.Generator) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..checkpoint import SHIPPED, SUFFIX, describe
 from ..conjugate_directions import ConjugateDirections
+from ..graph_multigrid import GraphMultigrid
 from ..preconditioner import GraphFactor, SparseInverseNetwork
 from ..runs import Run
 
@@ -26,6 +27,15 @@ DEEP: dict[str, Any] = {
     "families": ("obstacles2d",), "sizes": (*(256, 1024, 256, 1024, 4096) * 2, 16384), "unseen_sizes": (3969, 9216), "count": 44,
     "held_out": 1,
 }  # fmt: skip
+# Half of them anisotropic: what is strong matters most there.
+MULTIGRID: dict[str, Any] = {
+    "families": ("fem2d", "anisotropic2d", "fem3d", "stretched2d", "fv2d", "anisotropic2d", "heat2d"), "sizes": (2000, 8000),
+    "unseen_sizes": (12_000,), "count": 84, "held_out": 1,
+    "options": {
+        "loss": "work", "steps": 400, "batch": 3, "columns": 2, "unrolled": 10, "rate": 0.02, "decay": 0.995, "clip": 5.0,
+        "every": 40,
+    },
+}  # fmt: skip
 DESCENT = {"loss": "energy", "rate": 1e-3, "decay": 0.998, "rtol": 1e-4, "every": 250}
 RUNS: dict[str, Run] = {
     "conjugate-directions-2d": Run(ConjugateDirections.untrained, **OBSTACLES, options={**DESCENT, "steps": 1500}),
@@ -33,6 +43,8 @@ RUNS: dict[str, Run] = {
         partial(ConjugateDirections.untrained, coarsest=4, bias=False), **DEEP,
         options={**DESCENT, "steps": 900, "unrolled": 8, "decay": 0.9965, "every": 100},
     ),
+    "graph-multigrid": Run(GraphMultigrid.untrained, **MULTIGRID),
+    "graph-multigrid-scalars": Run(partial(GraphMultigrid.untrained, rung="scalars"), **MULTIGRID),
     "graph-factor-2d": Run(GraphFactor.untrained, **FACTORS, options={**SLOWLY, "steps": 1500, "unrolled": 16}),
     "sparse-inverse-2d": Run(
         partial(SparseInverseNetwork.untrained, start=1.1), **FACTORS,

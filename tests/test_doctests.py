@@ -18,7 +18,7 @@ from petrov import cli
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MODULES = sorted(architecture.modules(ROOT))
-GUIDES = ("README.md", "docs/reduced_models.md", "docs/tree_tensor_networks.md")  # pages with examples
+GUIDES = ("README.md", "docs/learned_preconditioners.md", "docs/reduced_models.md", "docs/tree_tensor_networks.md")  # with examples
 OPTIONAL = {
     "cupy",
     "cupyx",

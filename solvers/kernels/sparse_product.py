@@ -1,8 +1,7 @@
 """Products of CSR matrices and their transposes: what a Galerkin product is made of. Columns of a row come in no order.
 
 A product is one pass, into memory for as many entries as it can have, of which the system hands out what is written; for new
-values on an old pattern there is a pass of its own. Rows are dealt out in a fixed number of pieces, each with a marker a column
-of its own.
+values on an old pattern there is a pass of its own. Rows are dealt out in pieces, each with a marker a column of its own.
 """
 
 from __future__ import annotations
@@ -12,9 +11,14 @@ from numba import prange
 
 from .borrow import borrowed
 from .compiler import njit
-from .threads import OPTIONS, part, twins
+from .threads import OPTIONS, THREADED_FROM, part, threads, twins
 
 PIECES = 16
+
+
+def pieces(rows: int) -> int:
+    """Into how many the rows are dealt: one for one thread, which then writes without gaps; the product has the same bits."""
+    return PIECES if rows >= THREADED_FROM and threads() > 1 else 1
 
 
 @part
@@ -29,9 +33,10 @@ def _room(low, high, A_indptr, A_indices, B_indptr):
 
 @twins
 def room(n, A_indptr, A_indices, B_indptr, most):
-    """most[piece] = products of two entries in the piece's rows of A B: it has no more entries than that."""
-    for piece in prange(PIECES):
-        most[piece] = _room(n * piece // PIECES, n * (piece + 1) // PIECES, A_indptr, A_indices, B_indptr)
+    """most[piece] = products of two entries in the piece's rows of A B, dealt out evenly: it has no more entries than that."""
+    pieces = len(most)
+    for piece in prange(pieces):
+        most[piece] = _room(n * piece // pieces, n * (piece + 1) // pieces, A_indptr, A_indices, B_indptr)
 
 
 @part
@@ -59,9 +64,10 @@ def _fill(low, high, last, A_indptr, A_indices, A_values, B_indptr, B_indices, B
 @twins
 def fill(n, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, columns, starts, counts, indices, values):
     """Columns and values of A B, row after row from starts[piece] for the rows of each piece; counts[i] = entries in row i."""
-    for piece in prange(PIECES):
+    pieces = len(starts) - 1
+    for piece in prange(pieces):
         marker = np.full(columns, -1, np.int64)
-        low, high, start = n * piece // PIECES, n * (piece + 1) // PIECES, starts[piece]
+        low, high, start = n * piece // pieces, n * (piece + 1) // pieces, starts[piece]
         _fill(low, high, start, A_indptr, A_indices, A_values, B_indptr, B_indices, B_values, marker, counts, indices, values)
 
 

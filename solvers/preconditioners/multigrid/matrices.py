@@ -61,15 +61,20 @@ def multiply(A: Matrix, B: Matrix, known: tuple[np.ndarray, np.ndarray] | None =
         values = np.empty(len(known[1]))
         kernels.refill(A.rows, *A[:3], *B[:3], B.columns, *known, values)
         return Matrix(*known, values, B.columns)
-    starts, counts = np.zeros(kernels.PIECES + 1, np.int64), np.empty(A.rows, np.uint32)
+    pieces, counts = kernels.pieces(A.rows), np.empty(A.rows, np.uint32)
+    starts = np.zeros(pieces + 1, np.int64)
     kernels.room(A.rows, A.indptr, A.indices, B.indptr, starts[1:])
     np.cumsum(starts, out=starts)
     indices, values = np.empty(int(starts[-1]), np.uint32), np.empty(int(starts[-1]))
     kernels.fill(A.rows, *A[:3], *B[:3], B.columns, starts, counts, indices, values)
     indptr = offsets(counts)
-    ends = indptr[A.rows * np.arange(kernels.PIECES + 1) // kernels.PIECES].astype(np.int64)
-    pieces = [slice(start, start + count) for start, count in zip(starts, np.diff(ends), strict=False)]
-    return Matrix(indptr, np.concatenate([indices[p] for p in pieces]), np.concatenate([values[p] for p in pieces]), B.columns)
+    if pieces == 1:
+        for array in (indices, values):
+            array.resize(int(indptr[-1]), refcheck=False)  # gives back what was not written
+        return Matrix(indptr, indices, values, B.columns)
+    ends = indptr[A.rows * np.arange(pieces + 1) // pieces].astype(np.int64)
+    parts = [slice(start, start + count) for start, count in zip(starts, np.diff(ends), strict=False)]
+    return Matrix(indptr, np.concatenate([indices[p] for p in parts]), np.concatenate([values[p] for p in parts]), B.columns)
 
 
 class Transposed(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -39,10 +39,10 @@ class ConjugateDirections:
     number of iterations that it saves makes up for that there. It is the method of a paper, to compare with; `GridMultigrid` is
     what is fast. Raises ValueError where the grid cannot be told or does not fit.
 
-    `load("conjugate-directions-2d")` is the network of the paper, trained on 32^2 and 64^2 cells with solid bodies in them; it sees
-    22 cells far, and iterations grow with larger grids.
-    `load("conjugate-directions-2d-deep")`, no network of the paper, halves a grid until 4 cells are left, with the same weights
-    for every level.
+    `load("conjugate-directions-2d")` is the network of the paper, trained on 32^2 and 64^2 cells with solid bodies in them; it
+    sees 22 cells far, and iterations grow with larger grids.
+    `load("conjugate-directions-2d-deep")`, no network of the paper, adds what the same network says of the means of r on coarser
+    grids, one more for every doubling.
 
     Kaneda, Akar, Chen, Kala, Hyde and Teran, A deep conjugate direction method for iteratively solving linear systems (ICML
     2023). Ours differs: the residual is scaled to mean square one, not to length one, which at the size that was trained on is
@@ -68,6 +68,13 @@ class ConjugateDirections:
     def untrained(cls, *, dim: int = 2, seed: int = 28_657, **architecture: Any) -> ConjugateDirections:
         """The network of the paper before training; keywords are those of `GridArchitecture`."""
         return cls(untrained(GridArchitecture(dim=dim, **architecture), seed))
+
+    def deeper(self, coarsest: int, gain: float = 0.5) -> ConjugateDirections:
+        """The same network on a ladder of grids: with one level more for every doubling of a grid."""
+        a, b = self.network.architecture, self.network.weights
+        return ConjugateDirections(
+            GridNetwork(replace(a, coarsest=coarsest), {**b, "gain": np.full(1, gain, np.float32)}), self.grid, self.mask
+        )
 
     @property
     def weights(self) -> Mapping[str, np.ndarray]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+TINY = np.float32(1e-30)
 BLOCK = 1024  # cells whose neighbourhoods are gathered at a time: they stay in the cache
 
 
@@ -17,10 +18,11 @@ BLOCK = 1024  # cells whose neighbourhoods are gathered at a time: they stay in 
 class GridArchitecture:
     """A residual network from one number a cell to one number a cell: fine convolutions, coarse ones, fine ones.
 
-    dim: 2 or 3; width: filters of 3^dim cells; down, coarse, up: how many convolutions before a pooling (2, 4, ...: one, pairs
-    with a skip, one), on the coarse grid and after the upsampling (pairs with a skip). coarsest: None for one pooling, as in the
-    paper; a number for as many, all with the same weights, as leave at most so many cells on the longest side: one more for every
-    doubling of a grid. bias: without any, the network is homogeneous of degree one, alike on every level.
+    dim: 2 or 3; width: filters of 3^dim cells; down, coarse, up: how many convolutions before the pooling (2, 4, ...: one, pairs
+    with a skip, one), on the coarse grid and after the upsampling (pairs with a skip). coarsest: None for this network f, that of
+    the paper; a number for f on a ladder of grids, y_l = f(r_l) + gain P y_(l+1), r_(l+1) the means of 4 r_l over 2^dim cells, P
+    (multi)linear interpolation, down to the grid whose longest side has at most so many cells: one more for every doubling. f is
+    the same on all of them, and reads r_l / rms(r_l).
 
     >>> from petrov.learned.networks.grid_network import GridArchitecture
     >>> GridArchitecture(dim=3).parameters, GridArchitecture(dim=3, down=6, coarse=10, up=6).parameters
@@ -33,7 +35,6 @@ class GridArchitecture:
     coarse: int = 6
     up: int = 4
     coarsest: int | None = None
-    bias: bool = True
 
     def __post_init__(self) -> None:
         if self.dim not in (2, 3):
@@ -45,8 +46,6 @@ class GridArchitecture:
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1024 or value % step:
                 kind = "an even integer" if step == 2 else "an integer"
                 raise ValueError(f"{what} must be {kind} from {least} to 1024; got {value!r}")
-        if not isinstance(self.bias, bool):
-            raise ValueError(f"bias must be True or False; got {self.bias!r}")
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """name -> shape of every array of weights, as torch names them."""
@@ -57,22 +56,20 @@ class GridArchitecture:
         kernels["last"] = (1, w, *(1,) * self.dim)
         found: dict[str, tuple[int, ...]] = {}
         for name, shape in kernels.items():
-            found |= {f"{name}.weight": shape, **({f"{name}.bias": shape[:1]} if self.bias else {})}
-        return found
+            found |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+        return found | ({} if self.coarsest is None else {"gain": (1,)})
 
     @property
     def parameters(self) -> int:
         return sum(math.prod(shape) for shape in self.shapes().values())
 
-    def poolings(self, grid: tuple[int, ...]) -> int:
-        """How many times this grid is halved."""
-        if self.coarsest is None:
-            return 1
-        return max(1, math.ceil(math.log2(max(grid) / self.coarsest)))
+    def rungs(self, grid: tuple[int, ...]) -> int:
+        """How many grids coarser than this one f reads."""
+        return 0 if self.coarsest is None else max(0, math.ceil(math.log2(max(grid) / self.coarsest)))
 
     def padded(self, grid: tuple[int, ...]) -> tuple[int, ...]:
         """The grid with cells added at its ends, where its sides cannot be halved so often."""
-        unit = 2 ** self.poolings(grid)
+        unit = 2 ** (self.rungs(grid) + 1)
         return tuple(-(-n // unit) * unit for n in grid)
 
 
@@ -147,37 +144,41 @@ class Forward:
     architecture: GridArchitecture
     grid: tuple[int, ...]
     levels: tuple[Level, ...]
-    kernels: Mapping[str, tuple[np.ndarray, np.ndarray | None]]
+    kernels: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    gain: np.float32
 
     @property
     def nbytes(self) -> int:
-        kept = [part for pair in self.kernels.values() for part in pair if part is not None]
+        kept = [part for pair in self.kernels.values() for part in pair]
         return sum(part.nbytes for part in kept) + sum(level.inside.nbytes for level in self.levels)
 
     def __call__(self, u: np.ndarray) -> np.ndarray:
-        top = self.levels[0]
-        x = top.new(1)
-        top.interior(x)[(slice(None), *[slice(n) for n in self.grid])] = u
-        y = self.cycle(0, self.convolved("first", top, x, linear=True))
-        weight, bias = self.kernels["last"]
-        values = np.tensordot(weight[0], top.interior(y), axes=1)
-        values = values if bias is None else values + bias[0]
-        return np.ascontiguousarray(values[tuple(slice(n) for n in self.grid)])
+        r = [np.zeros(tuple(n - 2 for n in self.levels[0].shape), np.float32)]
+        r[0][tuple(slice(n) for n in self.grid)] = u
+        for _ in self.levels[2:]:
+            r.append(np.float32(4) * pooled(r[-1][None])[0])
+        y: Any = None
+        for k in range(len(r))[::-1]:
+            size = np.float32(1) if k == 0 else max(np.sqrt(np.square(r[k]).mean()), TINY)  # the caller has scaled the first
+            z = size * self.single(k, r[k] / size)
+            y = z if y is None else z + self.gain * interpolated(y)
+        return np.ascontiguousarray(y[tuple(slice(n) for n in self.grid)])
 
-    def cycle(self, depth: int, x: np.ndarray) -> np.ndarray:
-        """Down, pool, the coarse grid, up: `depth` poolings from the finest grid."""
-        a, level = self.architecture, self.levels[depth]
-        if depth == len(self.levels) - 1:
-            return self.pairs("coarse", range(0, a.coarse, 2), level, x)
-        x = self.convolved("down.0", level, x)
+    def single(self, k: int, u: np.ndarray) -> np.ndarray:
+        """f on grid k and the one below it."""
+        a, level, below = self.architecture, self.levels[k], self.levels[k + 1]
+        x = level.new(1)
+        level.interior(x)[0] = u
+        x = self.convolved("down.0", level, self.convolved("first", level, x, linear=True))
         x = self.pairs("down", range(1, a.down - 1, 2), level, x)
         x = self.convolved(f"down.{a.down - 1}", level, x)
-        below = self.levels[depth + 1]
         coarse = below.new(a.width)
         below.interior(coarse)[:] = pooled(level.interior(x))
-        coarse = self.cycle(depth + 1, coarse)
+        coarse = self.pairs("coarse", range(0, a.coarse, 2), below, coarse)
         spread(below.interior(coarse), level.interior(x))
-        return self.pairs("up", range(0, a.up, 2), level, x)
+        x = self.pairs("up", range(0, a.up, 2), level, x)
+        weight, bias = self.kernels["last"]
+        return np.tensordot(weight[0], level.interior(x), axes=1) + bias[0]
 
     def pairs(self, part: str, starts: range, level: Level, x: np.ndarray) -> np.ndarray:
         """x <- x + ReLU(conv(ReLU(conv(x)))) for every pair of convolutions."""
@@ -198,8 +199,7 @@ class Forward:
             for k, step in enumerate(level.steps):
                 patch[k * inputs : (k + 1) * inputs] = x[:, here + step : there + step]
             out = weight @ patch
-            if bias is not None:
-                out += bias[:, None]
+            out += bias[:, None]
             if not linear:
                 np.maximum(out, 0.0, out=out)
             if skip is not None:
@@ -211,14 +211,15 @@ class Forward:
 def forward(network: GridNetwork, grid: tuple[int, ...]) -> Forward:
     a = network.architecture
     shape = a.padded(grid)
-    levels = tuple(Level.of(tuple(n >> k for n in shape)) for k in range(a.poolings(grid) + 1))
-    kernels: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
+    levels = tuple(Level.of(tuple(n >> k for n in shape)) for k in range(a.rungs(grid) + 2))
+    kernels: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in a.shapes():
         if name.endswith(".weight"):
             weight = network.weights[name]
             flat = np.moveaxis(weight.reshape(*weight.shape[:2], -1), 1, 2).reshape(len(weight), -1)  # (outputs, 3^dim inputs)
-            kernels[name.removesuffix(".weight")] = np.ascontiguousarray(flat), network.weights.get(name[:-6] + "bias")
-    return Forward(a, grid, levels, kernels)
+            kernels[name.removesuffix(".weight")] = np.ascontiguousarray(flat), network.weights[name[:-6] + "bias"]
+    gain = network.weights["gain"][0] if a.coarsest is not None else np.float32(0)
+    return Forward(a, grid, levels, kernels, gain)
 
 
 def blocks(cells: int) -> Iterator[tuple[int, int]]:
@@ -244,14 +245,27 @@ def spread(coarse: np.ndarray, x: np.ndarray) -> None:
         x[at] += coarse
 
 
+def interpolated(y: np.ndarray) -> np.ndarray:
+    """y (*grid) on a grid twice as fine: 3/4 of a cell's own coarse cell and 1/4 of the next one, along every axis."""
+    for axis in range(y.ndim):
+        y = np.moveaxis(y, axis, 0)
+        ends = np.concatenate([y[:1], y, y[-1:]])
+        fine = np.empty((2 * len(y), *y.shape[1:]), y.dtype)
+        fine[::2], fine[1::2] = 0.75 * y + 0.25 * ends[:-2], 0.75 * y + 0.25 * ends[2:]
+        y = np.moveaxis(fine, 0, axis)
+    return y
+
+
 def untrained(architecture: GridArchitecture, seed: int) -> GridNetwork:
-    """Weights uniform within the bound of Glorot and Bengio (2010), as in the paper; biases zero. The same bits for a seed."""
+    """Weights uniform within the bound of Glorot and Bengio (2010), as in the paper; biases 0, gain 1/2. Seeded."""
     rng = np.random.default_rng(seed)
     weights: dict[str, np.ndarray] = {}
     for name, shape in architecture.shapes().items():
         cells = math.prod(shape[2:])
         bound = math.sqrt(6.0 / (cells * (shape[0] + shape[1]))) if len(shape) > 1 else 0.0
         weights[name] = rng.uniform(-bound, bound, shape).astype(np.float32) if bound else np.zeros(shape, np.float32)
+    if architecture.coarsest is not None:
+        weights["gain"] = np.full(1, 0.5, np.float32)
     return GridNetwork(architecture, weights)
 
 

@@ -64,7 +64,7 @@ ARCHITECTURES = {
     "sides that are odd": ({}, (13, 9)),
     "of the paper in 3-D": ({"dim": 3, "width": 6}, (7, 6, 10)),
     "for 128": ({"down": 6, "coarse": 10, "up": 6, "width": 5}, (12, 11)),
-    "many levels": ({"coarsest": 3, "bias": False}, (21, 40)),
+    "many levels": ({"coarsest": 3}, (21, 40)),
     "many levels in 3-D": ({"dim": 3, "coarsest": 4, "width": 4}, (9, 17, 8)),
     "one cell": ({"coarsest": 8}, (1, 1)),
     "more cells than a block": ({"width": 3}, (50, 41)),
@@ -87,10 +87,22 @@ def test_numpy_and_torch_agree(name):
 
 
 def test_one_more_level_for_every_doubling():
-    deeper = GridArchitecture(coarsest=8)
-    assert [deeper.poolings((n, n)) for n in (8, 16, 33, 64, 128, 512)] == [1, 1, 3, 3, 4, 6]
-    assert [GridArchitecture().poolings((n, n)) for n in (16, 512)] == [1, 1] and deeper.padded((33, 8)) == (40, 8)
-    assert deeper.parameters == GridArchitecture().parameters
+    deeper, grid = ConjugateDirections(shaken(GridArchitecture(width=4))).deeper(8), (33, 8)
+    a = deeper.network.architecture
+    assert [a.rungs((n, n)) for n in (8, 16, 33, 64, 128, 512)] == [0, 1, 3, 3, 4, 6] and a.padded(grid) == (48, 16)
+    assert [GridArchitecture().rungs((n, n)) for n in (16, 512)] == [0, 0] and a.parameters == GridArchitecture(width=4).parameters + 1
+    u = np.random.default_rng(SEED).standard_normal((8, 8)).astype("float32")
+    alone = ConjugateDirections(shaken(GridArchitecture(width=4))).network
+    assert np.array_equal(deeper.network.on((8, 8))(u), alone.on((8, 8))(u))
+    u = np.random.default_rng(SEED).standard_normal((16, 16)).astype("float32")
+    below = 4 * u.reshape(8, 2, 8, 2).mean(axis=(1, 3))
+    size = np.sqrt((below**2).mean())
+    coarse = np.pad(size * alone.on((8, 8))(below / size), 1, mode="edge")
+    middle, sides = 0.75 * coarse[1:-1], (0.25 * coarse[:-2], 0.25 * coarse[2:])
+    rows = np.stack([middle + sides[0], middle + sides[1]], axis=1).reshape(16, 10)
+    middle, sides = 0.75 * rows[:, 1:-1], (0.25 * rows[:, :-2], 0.25 * rows[:, 2:])
+    fine = np.stack([middle + sides[0], middle + sides[1]], axis=2).reshape(16, 16)
+    assert np.allclose(deeper.network.on((16, 16))(u), alone.on((16, 16))(u) + 0.5 * fine, atol=1e-5)
 
 
 # The recipe.
@@ -112,10 +124,10 @@ def test_directions_are_homogeneous_and_not_linear():
 def test_unknowns_are_where_the_mask_says():
     """A network of zeros but for the middle of one filter: u, the positive part of r on the grid, and its means over 2 x 2 cells."""
     found = system()
-    weights = {name: np.zeros_like(value) for name, value in untrained(GridArchitecture(bias=False), SEED).weights.items()}
+    weights = {name: np.zeros_like(value) for name, value in untrained(GridArchitecture(), SEED).weights.items()}
     for name in ("first", "down.0", "down.3", "last"):
         weights[f"{name}.weight"][(0, 0, *[n // 2 for n in weights[f"{name}.weight"].shape[2:]])] = 1.0
-    M = found.bind(ConjugateDirections(GridNetwork(GridArchitecture(bias=False), weights)))(found.A)
+    M = found.bind(ConjugateDirections(GridNetwork(GridArchitecture(), weights)))(found.A)
     r = np.random.default_rng(SEED).standard_normal(len(found.b))
     u = np.zeros(found.grid)
     u[found.mask] = np.maximum(r, 0)
@@ -154,7 +166,6 @@ REFUSED = [
     (lambda r: GridArchitecture(down=3), "down must be an even integer from 2 to 1024; got 3"),
     (lambda r: GridArchitecture(width=0), "width must be an integer from 1"),
     (lambda r: GridArchitecture(coarsest=1), "coarsest must be an integer from 2"),
-    (lambda r: GridArchitecture(bias=0), "bias must be"),
     (lambda r: r.with_weights({}), "arrays are missing"),
     (lambda r: r.with_weights({k: v * np.inf if "first.b" in k else v for k, v in shaken(GridArchitecture()).weights.items()}), "must be finite"),
     (lambda r: GridNetwork(r.network.architecture, {k: v.astype(float) for k, v in r.weights.items()}), "must be float32"),
@@ -171,7 +182,7 @@ def test_refusals(make, says):
 
 
 def test_files(tmp_path):
-    recipe = ConjugateDirections(shaken(GridArchitecture(dim=3, width=3, coarsest=4, bias=False)))
+    recipe = ConjugateDirections(shaken(GridArchitecture(dim=3, width=3, coarsest=4)))
     save(recipe, tmp_path / "w", {"seed": 3})
     again = load(tmp_path / "w")
     assert again.network.architecture == recipe.network.architecture
@@ -358,3 +369,19 @@ def test_training_beats_cg(tmp_path):
         found = member.system()
         trained = flexible_cg(found.A, found.b, M=found.bind(recipe)(found.A), rtol=1e-4)
         assert trained.converged and trained.iterations < 0.75 * cg(found.A, found.b, rtol=1e-4).iterations
+
+
+# What comes with petrov.
+
+
+@pytest.mark.parametrize(("name", "side", "share"), [
+    ("conjugate-directions-2d", 64, 0.2),
+])  # fmt: skip
+def test_shipped_weights_beat_cg(name, side, share):
+    """On obstacles that were not met; the network of the paper at the size that it was trained on."""
+    recipe = load(name)
+    assert recipe.network.parameters == {"conjugate-directions-2d": 32_657}.get(name, 32_658)
+    for seed in (900_001, 900_002):
+        found = system(side, seed)
+        result = flexible_cg(found.A, found.b, M=found.bind(recipe)(found.A), rtol=1e-4)
+        assert result.converged and result.iterations < share * cg(found.A, found.b, rtol=1e-4).iterations

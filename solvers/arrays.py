@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+import traceback
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,6 +25,7 @@ class Space:
 
     `columns` is None for a vector b (n,) and k for a block b (n, k). `interval` is how many iterations pass between two
     looks at the scalars of the iteration: 1 where reading a scalar is free, more on a device that would have to wait.
+    `comm` is None, or the communicator (of mpi4py) of the ranks that hold the rows of every vector, each its own.
     """
 
     xp: Any
@@ -31,6 +33,7 @@ class Space:
     device: Any
     columns: int | None
     interval: int = 1
+    comm: Any = None
 
     @property
     def real(self) -> str:
@@ -177,20 +180,38 @@ def host(x: Any) -> Any:
     return np.real(to_numpy(x)).astype(np.float64)
 
 
+def across(local: Any, space: Space) -> Any:
+    """The sum over all ranks of a number or a small array, which every rank has on the host; itself where there is one process.
+
+    Summed in the order of the ranks, so that all of them get the same bits: what they decide by it, they decide alike.
+    """
+    if space.comm is None:
+        return local
+    mine = np.asarray(local, order="C")
+    every = np.empty((space.comm.Get_size(), *mine.shape), mine.dtype)
+    space.comm.Allgather(mine, every)
+    return every.sum(axis=0)[()]
+
+
 def reduce(partial: Any, space: Space) -> Any:
-    """The sum of this process's partial sums: over the blocks of a device here; one process needs no more.
+    """The sum of all partial sums: over the blocks of a device, and over the ranks.
 
     Verbs return either a finished scalar (or (k,) row) of this process, or an array with one more leading axis of
     partial sums, marked by being one dimension larger than the space's scalars.
     """
     expected = 0 if space.columns is None else 1
     if getattr(partial, "ndim", 0) > expected:
-        return space.xp.sum(partial, axis=0)
-    return partial
+        partial = space.xp.sum(partial, axis=0)
+    return across(partial, space)
 
 
 def inner(x: Any, y: Any, space: Space) -> Any:
-    """x^H y per column: a scalar for (n,), (k,) for (n, k)."""
+    """x^H y per column, over all ranks: a scalar for (n,), (k,) for (n, k)."""
+    return across(local_inner(x, y, space), space)
+
+
+def local_inner(x: Any, y: Any, space: Space) -> Any:
+    """The same of the rows of this process: a partial sum, which `reduce` finishes."""
     if space.is_numpy:
         return np.vdot(x, y) if x.ndim == 1 else np.einsum("ij,ij->j", np.conj(x), y)
     return space.xp.vecdot(x, y, axis=-x.ndim)
@@ -201,10 +222,26 @@ def real(x: Any, space: Space) -> Any:
 
 
 def norm(x: Any, space: Space) -> Any:
-    """||x||_2 per column, read on the host, in at least double precision, without overflow or underflow.
+    """||x||_2 per column, over all ranks, read on the host, in at least double precision, without overflow or underflow.
+
+    A float for (n,), float64 (k,) for (n, k); NaN or inf where x is not finite.
+    """
+    mine = local_norm(x, space)
+    if space.comm is None:
+        return mine
+    every = np.empty((space.comm.Get_size(), *np.shape(mine)))
+    space.comm.Allgather(np.asarray(mine, np.float64, order="C"), every)
+    largest = every.max(axis=0)
+    usable = (largest > 0) & np.isfinite(largest)
+    scaled = every / np.where(usable, largest, 1.0)
+    whole = np.where(usable, largest * np.sqrt((scaled * scaled).sum(axis=0)), largest)
+    return float(whole) if x.ndim == 1 else whole
+
+
+def local_norm(x: Any, space: Space) -> Any:
+    """The same of the rows of this process.
 
     The entries are divided by the largest of their column before they are squared, so 1e-310 and 1e300 are safe.
-    Returns a float for (n,), float64 (k,) for (n, k); NaN or inf where x is not finite.
     """
     xp, rows = space.xp, x.shape[0]
     if rows == 0:
@@ -249,6 +286,27 @@ def columns_of_squares(x: Any) -> Any:
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->j", x.real, x.real)
         return squares + np.einsum("ij,ij->j", x.imag, x.imag) if x.dtype.kind == "c" else squares
+
+
+def largest(local: float, space: Space) -> float:
+    """The largest of what the ranks have."""
+    if space.comm is None:
+        return float(local)
+    every = np.empty(space.comm.Get_size())
+    space.comm.Allgather(np.array([local], np.float64), every)
+    return float(every.max())
+
+
+def everywhere(yes: bool, space: Space) -> bool:
+    """Whether it is so on every rank."""
+    return bool(yes) if space.comm is None else bool(across(np.int64(not yes), space) == 0)
+
+
+def bring_down(comm: Any, error: BaseException) -> None:
+    """End the job of all ranks with this error on stderr: the others wait for this one in a sum, and would wait for ever."""
+    traceback.print_exception(error)
+    sys.stderr.flush()
+    comm.Abort(1)
 
 
 def first_nonfinite(x: Any) -> tuple[int, ...] | None:

@@ -47,7 +47,7 @@ def null_and_seen_by_b(run: Any, v: Any) -> np.ndarray:
     problem, space = run.problem, run.space
     run.matvecs += len(run.statuses)
     image, length = arrays.norm(run.verbs.product(problem.A, v, space), space), arrays.norm(v, space)
-    overlap = np.abs(arrays.host(run.verbs.dot(problem.b, v, space)))
+    overlap = np.abs(arrays.host(arrays.reduce(run.verbs.dot(problem.b, v, space), space)))
     null = image <= 1e3 * space.eps * uncancelled(run, v, length)
     return np.atleast_1d(null & (overlap > 1e-6 * length * np.reshape(problem.b_norm, np.shape(length))))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .direct import factorize
+from .external.petsc import DistributedAggregation, PETSc
 from .external.pyamg import PyAMG
 from .operator import name_of
 from .preconditioners import (
@@ -85,6 +86,8 @@ def plans(facts: Facts, singular: bool, uses: int = 1, candidates: Sequence[Cand
     """What to try for A when the user leaves both method and M open, best first; `singular`: a null space was given; `uses`:
     right-hand sides to come, over which a set-up pays; `candidates`: recipes that stand beside our own."""
     shape = describe(facts)
+    if facts.form == "rows of ranks":
+        return distributed_plans(facts, shape, singular)
     if facts.form == "operator":
         if facts.symmetric:
             return [
@@ -98,6 +101,15 @@ def plans(facts: Facts, singular: bool, uses: int = 1, candidates: Sequence[Cand
         factor = Plan("direct", Factorise(), f"{shape}: a factorisation is cheap and sure")
         return [factor] if facts.n <= DENSE_LIMIT else [*iterative, factor]
     return sparse_plans(facts, shape, singular, uses, candidates)
+
+
+def distributed_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
+    """What to try for a matrix of PETSc whose rows are dealt over ranks."""
+    general = Plan("gmres", None if singular else PETSc("bjacobi"), shape if not facts.symmetric else "cg failed")
+    if not facts.symmetric:
+        return [general]
+    multigrid = [Plan("cg", DistributedAggregation(), f"{shape}: multigrid over ranks")] if facts.positive else []
+    return [*multigrid, Plan("minres", None, "A turned out not to be positive definite" if multigrid else shape), general]
 
 
 def sparse_plans(

@@ -101,3 +101,32 @@ class Restricted:
         whole = np.zeros((self.M.shape[1], *r.shape[1:]), r.dtype)
         whole[self.free] = r
         return np.asarray(self.M @ whole)[self.free]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extended:
+    """An M of the free rows as one of the whole A: rows that fix one unknown are divided by their pivot."""
+
+    M: Any
+    elimination: Elimination
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        n = len(self.elimination.free) + len(self.elimination.fixed)
+        return (n, n)
+
+    @property
+    def dtype(self) -> Any:
+        return self.M.dtype
+
+    @property
+    def name(self) -> str:
+        return name_of(self.M)
+
+    @property
+    def linear(self) -> bool:
+        return getattr(self.M, "linear", True)
+
+    def __matmul__(self, r: np.ndarray) -> np.ndarray:
+        known, inner = self.elimination.reduce(r)
+        return self.elimination.expand(known, np.asarray(self.M @ inner))

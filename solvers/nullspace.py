@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from . import arrays
+from .arrays import Space
 from .direct import factorize
-from .operator import largest_entry, name_of
+from .operator import largest_entry, name_of, size_of
+from .recycling.space import orthonormal as across_ranks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,19 +20,21 @@ class Nullspace:
 
     right: np.ndarray
     left: np.ndarray
+    space: Space
 
     def off_range(self, x: np.ndarray) -> np.ndarray:
         """P x: x without its part in the left null space."""
-        return without(x, self.left)
+        return without(x, self.left, self.space)
 
     def off_kernel(self, x: np.ndarray) -> np.ndarray:
         """x without its part in the null space."""
-        return without(x, self.right)
+        return without(x, self.right, self.space)
 
 
-def without(x: np.ndarray, Q: np.ndarray) -> np.ndarray:
+def without(x: np.ndarray, Q: np.ndarray, space: Space) -> np.ndarray:
     """x - Q Q^H x for a few orthonormal columns Q (n, d). Not by BLAS, whose threads wait for a busy core."""
-    return x - np.einsum("nd,d...->n...", Q, np.einsum("nd,n...->d...", Q.conj(), x))
+    along = arrays.across(np.einsum("nd,n...->d...", Q.conj(), x), space)
+    return x - np.einsum("nd,d...->n...", Q, along)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +51,14 @@ class Projected:
     @property
     def dtype(self) -> Any:
         return self.A.dtype
+
+    @property
+    def comm(self) -> Any:
+        return self.nullspace.space.comm
+
+    @property
+    def global_size(self) -> int:
+        return size_of(self.A)
 
     def __matmul__(self, x: Any) -> Any:
         return self.nullspace.off_range(self.A @ x)
@@ -87,31 +100,37 @@ def basis(nullspace: Any, A: Any, symmetric: bool | None) -> Nullspace:
 
     Raises ValueError if A does not map it to zero, or if A is not symmetric and no left null space can be found.
     """
-    n = A.shape[0]
+    space = Space(np, "float64", "cpu", None, comm=getattr(A, "comm", None))
     left = None
     if isinstance(nullspace, tuple):
         nullspace, left = nullspace
-    right = orthonormal(nullspace, n, "nullspace")
+    right = orthonormal(nullspace, A, "nullspace", space)
     verify(A, right, "nullspace")
     if left is not None:
-        left = orthonormal(left, n, "the left null space")
+        left = orthonormal(left, A, "the left null space", space)
         verify(A.tocsr().conj().T if hasattr(A, "tocsr") else np.asarray(A).conj().T, left, "the left null space")
     elif symmetric:
         left = right
     else:
         left = left_kernel(A, right)
-    return Nullspace(right, left)
+    return Nullspace(right, left, space)
 
 
-def orthonormal(N: Any, n: int, what: str) -> np.ndarray:
+def orthonormal(N: Any, A: Any, what: str, space: Space) -> np.ndarray:
+    n = A.shape[0]
     if isinstance(N, str):
         if N != "constant":
             raise ValueError(f"{what} must be 'constant', an array ({n},) or ({n}, d), or a pair of them; got {N!r}")
-        return np.full((n, 1), 1 / np.sqrt(n))
+        return np.full((n, 1), 1 / np.sqrt(size_of(A)))
     N = np.asarray(N)
     N = N[:, None] if N.ndim == 1 else N
     if N.ndim != 2 or N.shape[0] != n or not 0 < N.shape[1] < max(n, 2):
         raise ValueError(f"{what} must be 'constant', an array ({n},) or ({n}, d), or a pair of them; got shape {N.shape}")
+    if space.comm is not None:
+        rows, kept = across_ranks(np.ascontiguousarray(N.T, float), space)
+        if len(kept) < N.shape[1]:
+            raise ValueError(f"the columns of {what} must be linearly independent and finite; {N.shape[1] - len(kept)} are not")
+        return np.ascontiguousarray(rows.T)
     Q, R = np.linalg.qr(N if N.dtype.kind in "fc" else N.astype(float))
     diagonal = np.abs(np.diag(R))
     if not diagonal.min() > 1e-10 * diagonal.max():

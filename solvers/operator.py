@@ -16,7 +16,9 @@ from .storage.diagonal import Diagonal
 class Operator(Protocol):
     """A linear map: ndarray, SciPy and CuPy sparse, LinearOperator, torch tensors and user classes already fit.
 
-    Optional: `.H`, `.diagonal()`, `.update(A2)`, `.guess(b)`, `linear` (default True), `spd` (default None: unknown).
+    Optional: `.H`, `.diagonal()`, `.update(A2)`, `.guess(b)`, `linear` (default True), `spd` (default None: unknown). Where the
+    rows are distributed over ranks, `shape` and vectors are those of the rank, `comm` is the communicator and `global_size` the
+    number of all unknowns.
     """
 
     shape: tuple[int, int]
@@ -39,6 +41,14 @@ class Scaled:
     @property
     def dtype(self) -> Any:
         return self.A.dtype
+
+    @property
+    def comm(self) -> Any:
+        return getattr(self.A, "comm", None)
+
+    @property
+    def global_size(self) -> int:
+        return size_of(self.A)
 
     @property
     def name(self) -> str:
@@ -122,6 +132,11 @@ def largest_entry(A: Any) -> float | None:
     return arrays.host(xp.max(xp.abs(values)))
 
 
+def size_of(A: Any) -> int:
+    """The unknowns of A; where ranks hold rows of it, which A.shape counts, those of all together."""
+    return int(getattr(A, "global_size", A.shape[0]))
+
+
 def name_of(M: Any) -> str:
     """What to call a preconditioner in a message: its own name, else its type."""
     if M is None:
@@ -129,4 +144,4 @@ def name_of(M: Any) -> str:
     return str(getattr(M, "name", type(M).__name__))
 
 
-__all__ = ["CSR", "Counted", "Diagonal", "Operator", "Scaled", "checked", "largest_entry", "name_of"]
+__all__ = ["CSR", "Counted", "Diagonal", "Operator", "Scaled", "checked", "largest_entry", "name_of", "size_of"]

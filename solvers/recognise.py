@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from . import arrays
 from .arrays import Space
+from .external.petsc.matrix import Distributed
 from .kernels.reference import product
+from .operator import size_of
 from .preconditioners.multigrid.tensor_grid import TensorGrid, tensor_grid
 from .storage import Stored
 from .storage.csr import same_pattern, unsigned
@@ -22,10 +24,10 @@ SYMMETRIC = 1e-12  # max |A - A^H| / max |A| up to which a difference counts as 
 class Facts:
     """What is known of A. None means unknown, and is never guessed.
 
-    form: 'sparse', 'dense' or 'operator'; symmetric means Hermitian for a complex A; asymmetry is max|A - A^H| / max|A|
-    (sampled for an operator); definite: +1 or -1 if the diagonal has one sign (necessary for a definite A), 0 if not;
-    dominant: the rows are diagonally dominant, so a symmetric A with a positive diagonal is positive semidefinite; m_matrix:
-    dominant, with a positive diagonal and nothing positive off it;
+    form: 'sparse', 'dense', 'operator' or 'rows of ranks'; symmetric means Hermitian for a complex A; asymmetry is
+    max|A - A^H| / max|A| (sampled for an operator); definite: +1 or -1 if the diagonal has one sign (necessary for a definite A),
+    0 if not; dominant: the rows are diagonally dominant, so a symmetric A with a positive diagonal is positive semidefinite;
+    m_matrix: dominant, with a positive diagonal and nothing positive off it;
     zero_sums: every row sums to zero, so the constant vector is in the null space; width and depth of the graph: the
     largest level of a breadth-first search and the number of levels (separator and diameter of the underlying mesh); grid: the
     tensor grid whose five- or seven-point matrix A is, exactly.
@@ -56,6 +58,8 @@ class Facts:
 def recognise(A: Any, seed: int, former: tuple[Any, Facts] | None = None) -> Facts:
     """The facts of a compacted A: exact from its entries where they are stored, from two sampled products otherwise. `former`:
     another matrix and its facts, whose graph is taken over if it is the same."""
+    if isinstance(A, Distributed):
+        return from_ranks(A, seed)
     if isinstance(A, Stored):
         return from_entries(A, former if former is not None and isinstance(former[0], Stored) else None)
     values = arrays.stored_values(A)
@@ -139,23 +143,33 @@ def from_dense(A: Any) -> Facts:
     return Facts(n, "dense", arrays.dtype_name(A), n * n, asymmetry <= SYMMETRIC, asymmetry, sign(diagonal), width=n, depth=1)
 
 
+def from_ranks(A: Distributed, seed: int) -> Facts:
+    """Symmetric by two sampled products; the signs of the diagonal where it is stored, over all ranks."""
+    facts, space = from_products(A, seed), Space(np, "float64", "cpu", None, comm=A.comm)
+    signs = sign(A.diagonal()) if A.assembled else 0
+    definite = next((s for s in (1, -1) if arrays.everywhere(signs == s or not A.shape[0], space)), 0)
+    return replace(facts, form="rows of ranks", definite=definite)
+
+
 def from_products(A: Any, seed: int) -> Facts:
     """y^H A z against (z^H A y)^* for one random pair: equal for a symmetric A, different almost surely for another."""
     rng, n = np.random.default_rng(seed), A.shape[0]
     name = arrays.working_dtype(arrays.dtype_name(A)) if A.dtype is not None else "float64"
-    if n == 0:
+    if size_of(A) == 0:
         return Facts(0, "operator", name, symmetric=True)
     y, z = (rng.standard_normal(n) for _ in range(2))
     if name.startswith("complex"):
         y, z = y + 1j * rng.standard_normal(n), z + 1j * rng.standard_normal(n)
     y, z = y.astype(name), z.astype(name)
+    space = Space(np, name, "cpu", None, comm=getattr(A, "comm", None))
     Ay, Az = (apply_like(A, v) for v in (y, z))
-    largest = max(np.abs(Ay).max(), np.abs(Az).max())
+    largest = arrays.largest(max(np.abs(Ay).max(initial=0.0), np.abs(Az).max(initial=0.0)), space)
     if not np.finfo(name).tiny < largest < np.inf:  # a zero operator is symmetric; one that is not finite says so later
         return Facts(n, "operator", name, symmetric=True, products=2)
     Ay, Az = Ay / largest, Az / largest
-    scale = np.linalg.norm(y) * np.linalg.norm(Az) + np.linalg.norm(z) * np.linalg.norm(Ay)
-    asymmetry = float(abs(np.vdot(y, Az) - np.conj(np.vdot(z, Ay))) / scale)
+    norms = [arrays.norm(v, space) for v in (y, Az, z, Ay)]
+    scale = norms[0] * norms[1] + norms[2] * norms[3]
+    asymmetry = float(abs(arrays.inner(y, Az, space) - np.conj(arrays.inner(z, Ay, space))) / scale)
     tolerance = 100 * float(np.finfo(name).eps)
     return Facts(n, "operator", name, symmetric=bool(asymmetry <= tolerance), asymmetry=asymmetry, products=2)
 

@@ -44,6 +44,8 @@ def report(run: Any, x: Any) -> SolveResult:
         rtol=problem.rtol,
         relative_residual=float(relative[0]) if vector else relative,
         statuses=statuses,
+        unknowns=problem.size,
+        ranks=1 if run.space.comm is None else run.space.comm.Get_size(),
     )
 
 
@@ -71,7 +73,7 @@ def restored(run: Any, x: Any, norms: np.ndarray) -> tuple[Any, np.ndarray]:
     own = times(x, exponent, run.space)
     if np.all(np.isfinite(arrays.norm(own, run.space))):
         again = times(own, -np.asarray(exponent), run.space)
-        if not bool(run.space.xp.all(again == x)):
+        if not arrays.everywhere(bool(run.space.xp.all(again == x)), run.space):
             norms = np.atleast_1d(run.true_residual(again)[1])
             short, detail = ~(norms <= run.problem.limit), "x is so small that its type holds few digits of it"
             run.detail = detail if short.any() else run.detail

@@ -83,6 +83,8 @@ class SolveResult:
         The seed of any randomness inside.
     space : RecycleSpace | None
         What a later solve can reuse.
+    unknowns, ranks : int
+        Rows of A, and on how many ranks they are; x and space then have the rows of this one.
     """
 
     x: Any
@@ -103,13 +105,16 @@ class SolveResult:
     statuses: tuple[Status, ...] = ()
     seed: int | None = None
     space: Any = None
+    unknowns: int = 0
+    ranks: int = 1
 
     @property
     def converged(self) -> bool:
         return self.status is Status.CONVERGED
 
     def __str__(self) -> str:
-        shape = " x ".join(str(size) for size in getattr(self.x, "shape", ()))
+        shape = " x ".join(str(size) for size in getattr(self.x, "shape", (self.unknowns,)))
+        shape = shape if self.ranks == 1 else f"{self.unknowns} on {self.ranks} ranks"
         steps, relative = int(np.max(self.iterations, initial=0)), float(np.max(self.relative_residual, initial=0.0))
         method = self.method if self.preconditioner in ("", "none") else f"{self.method} + {self.preconditioner}"
         measured = "||P(b - A x)||/||P b||" if self.inconsistency > 0 else "||b - A x||/||b||"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,18 +15,20 @@ from .choose import Candidate, Factorise, Plan, describe, direct_recipe, guard, 
 from .compiling import Compiling, compiler_seconds
 from .direct.refinement import direct
 from .direct.sparse import Factorization
-from .eliminate import Restricted, eliminate
+from .eliminate import Extended, Restricted, eliminate
+from .external.petsc import adopt, as_context, is_petsc, known_spaces, like, local_vector
 from .krylov import bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
-from .operator import checked, name_of
+from .operator import checked, name_of, size_of
 from .preconditioners import Deflation
 from .preconditioners.multigrid.hierarchy import Hierarchy
 from .recognise import Facts, recognise
 from .recycling import RecycleSpace
+from .refusals import failed, given_up, reachable
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
 from .storage import Stored, compact
-from .system import iteration_limit, matrix_in_range, nonfinite, nonnegative, preconditioner, right_hand_side
+from .system import iteration_limit, matrix_in_range, nonfinite, preconditioner, right_hand_side
 from .transform import Transform
 
 METHODS: dict[str, Callable[..., SolveResult]] = {
@@ -122,6 +122,7 @@ class Solver:
 
     def look(self, A: Any) -> None:
         """Recognise A and reduce it to the matrix that is solved with."""
+        carried, A = known_spaces(A), adopt(A)
         like, *former = self.seen or (None,)
         self.original = compact(arrays.detach(np.asarray(A) if arrays.is_numpy_matrix(A) else A), like=like)
         checked(self.original)
@@ -129,7 +130,9 @@ class Solver:
         if self.defect is not None:
             self.facts, self.plans = Facts(A.shape[0], "unknown", "float64"), []
             return
-        nullspace, self.near_nullspace = self.arguments
+        nullspace, self.near_nullspace = (
+            own if given is None else given for given, own in zip(self.arguments, carried, strict=True)
+        )
         elimination = None if nullspace is not None else eliminate(self.original)
         inner, sign = self.original if elimination is None else elimination.interior, 1.0
         self.facts = recognise(inner, self.seed, tuple(former) or None)
@@ -186,6 +189,20 @@ class Solver:
             return result
         raise SolveError(str(result), result)
 
+    def as_petsc_pc(self) -> Any:
+        """The preconditioner (never the iteration) as a Python context of PETSc: pc.setType("python"); pc.setPythonContext(...).
+
+        It is what `solve` would use, set up for this solver's A; an operator that changes there needs `update` here. ValueError
+        where the choice for A has no preconditioner: give M=.
+        """
+        plan = self.plans[0]
+        M = self.set_up(0, plan.M)
+        if M is None:
+            raise ValueError(f"{plan.method} was chosen without a preconditioner ({plan.why}): give Solver one, M=")
+        if self.transform.elimination is not None:
+            M = Extended(M, self.transform.elimination)
+        return as_context(M)
+
     def as_linear_operator(self, **keywords: Any) -> Any:
         """A^-1 to the tolerance as a SciPy LinearOperator; a product that fails raises SolveError."""
         from scipy.sparse.linalg import LinearOperator
@@ -196,11 +213,15 @@ class Solver:
             matmat=lambda B: self.solve(B, **keywords).x, dtype=np.dtype(dtype),
         )  # fmt: skip
 
-    def run(self, b: Any, *, rtol: float | None = None, atol: float = 0.0, x0: Any = None, **keywords: Any) -> SolveResult:
-        """Solve and report, whatever the outcome."""
+    def run(self, b: Any, *, x0: Any = None, **keywords: Any) -> SolveResult:
+        """Solve and report, whatever the outcome; a Vec of PETSc is answered by one."""
+        result = self.reported(local_vector(b), x0=local_vector(x0), **keywords)
+        return replace(result, x=like(b, result.x)) if is_petsc(b) else result
+
+    def reported(self, b: Any, *, rtol: float | None = None, atol: float = 0.0, x0: Any = None, **keywords: Any) -> SolveResult:
         b, space = right_hand_side(self.original, b)
         reachable(rtol, atol, b, space)
-        iteration_limit(keywords.get("max_iterations"), self.original.shape[0])
+        iteration_limit(keywords.get("max_iterations"), size_of(self.original))
         if (refusal := self.refusal(b, space)) is not None:
             return refusal
         transform = self.transform
@@ -279,7 +300,7 @@ class Solver:
         method, keywords = recycling(plan.method, A, M, **keywords)
         limit = guard(self.facts, plan.M) if index + 1 < len(self.plans) else None
         if limit is not None:
-            limit = keywords["max_iterations"] = min(limit, iteration_limit(keywords.get("max_iterations"), A.shape[0]))
+            limit = keywords["max_iterations"] = min(limit, iteration_limit(keywords.get("max_iterations"), size_of(A)))
         if method == "cg" and self.method == "auto" and "recycle" not in keywords and shared_search_pays(A, M, b):
             method = "block_cg"
         with Compiling() as clock:
@@ -326,16 +347,6 @@ class Solver:
         return f"Solver {self.original.shape[0]} x {self.original.shape[1]}: {first.method} + {name_of(first.M)} ({first.why})"
 
 
-def given_up(plan: Plan, limit: int, instead: Plan) -> None:
-    """Say that a trained preconditioner does not suit this matrix, and what is used instead."""
-    other = " + ".join([instead.method, *([name_of(instead.M)] if instead.M is not None else [])])
-    warnings.warn(
-        f"{name_of(plan.M)} was given up after {limit} iterations, more than it should need: this matrix is unlike those it was "
-        f"trained on; {other} is used instead",
-        RuntimeWarning, stacklevel=2,
-    )  # fmt: skip
-
-
 def lasting(M: Any) -> Any:
     """What of a set-up serves another A: of a factorisation its ordering alone, so that there are never two."""
     return M.renew if isinstance(M, Factorization) else M
@@ -365,30 +376,3 @@ def recycling(
         if recycle:
             keywords["recycle"] = recycle
     return method, {**keywords, "M": M}
-
-
-def reachable(rtol: float | None, atol: float, b: Any, space: Any) -> None:
-    """Refuse a tolerance that no x of this precision can be trusted to reach."""
-    if rtol is None:
-        return
-    rtol, atol, floor = nonnegative(rtol, "rtol"), nonnegative(atol, "atol"), 4 * space.eps
-    size = float(np.max(arrays.norm(b, space), initial=0.0))
-    if rtol < floor and math.isfinite(size) and atol < floor * size:
-        raise ValueError(
-            f"rtol = {rtol:.1e} is below 4 eps = {floor:.1e} of {space.dtype}, which no solution can be trusted to reach; "
-            f"ask for rtol >= {floor:.1e}, set atol, or solve in double precision"
-        )
-
-
-def failed(b: Any, space: Space, method: str, status: Status, detail: str) -> SolveResult:
-    """The record of a solve that was not begun: x = 0."""
-    xp = arrays.namespace(b)
-    assert xp is not None
-    norms = arrays.norm(b, space)
-    vector = b.ndim == 1
-    return SolveResult(
-        x=xp.zeros_like(b), status=status, reason=f"{detail}; {status.value}", method=method, preconditioner="none",
-        residual=float(norms) if vector else norms, residuals=np.array([norms]), matvecs=0,
-        iterations=0 if vector else np.zeros(b.shape[1], np.int64), relative_residual=1.0 if vector else np.ones(b.shape[1]),
-        statuses=(status,) * (1 if vector else b.shape[1]),
-    )  # fmt: skip

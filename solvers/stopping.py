@@ -23,6 +23,7 @@ from . import arrays
 from .certify import flat
 from .kernels import reference
 from .kernels.verbs import verbs
+from .operator import size_of
 from .report import report
 from .result import SolveInterrupted, SolveResult, Status
 from .system import System, times
@@ -57,7 +58,7 @@ def row_norm(A: Any, space: Any) -> float:
         return 0.0
     n = A.shape[1]
     signs = arrays.asarray(np.where(np.random.default_rng(n).random(n) < 0.5, -1.0, 1.0), space)
-    return float(arrays.norm(reference.product(A, signs, space), space)) / math.sqrt(n)
+    return float(arrays.norm(reference.product(A, signs, space), space)) / math.sqrt(size_of(A))
 
 
 class Run:
@@ -242,10 +243,10 @@ class Run:
                 raise
             if answer is not None and not isinstance(answer, (bool, np.bool_)):
                 raise TypeError(f"callback(state) must return True to stop, or False or None to go on; got {answer!r}")
-            if answer:
+            if not arrays.everywhere(not answer, self.space):
                 self.leave(Status.STOPPED)
                 return True
-        if self.problem.deadline < math.inf and time.perf_counter() > self.problem.deadline:
+        if self.problem.deadline < math.inf and not arrays.everywhere(time.perf_counter() <= self.problem.deadline, self.space):
             self.leave(Status.TIME_LIMIT)
             return True
         return False
@@ -320,4 +321,6 @@ def drive(run: Run, loop: Callable[[Run], Any]) -> SolveResult:
     except Exception as error:
         if not getattr(error, "__notes__", None):
             error.add_note(f"raised in iteration {run.iteration + 1} of {run.method}")
+        if run.space.comm is not None:
+            arrays.bring_down(run.space.comm, error)
         raise

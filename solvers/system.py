@@ -16,7 +16,7 @@ import numpy as np
 
 from . import arrays
 from .arrays import Space
-from .operator import Scaled, checked, largest_entry, name_of
+from .operator import Scaled, checked, largest_entry, name_of, size_of
 
 SAFE = {"float64": 1e60, "float32": 1e8}  # norms within 1/SAFE..SAFE are squared without a second thought
 
@@ -46,6 +46,7 @@ class System:
     exact_entries: bool
     setup_seconds: float
     defect: str | None
+    size: int  # unknowns, of all ranks together
 
 
 def system(
@@ -58,7 +59,7 @@ def system(
     """
     original, A = A, checked(A)
     b, space = right_hand_side(A, b)
-    rtol, atol, count = tolerances(rtol, atol, space), nonnegative(atol, "atol"), iteration_limit(max_iterations, A.shape[0])
+    rtol, atol, count = tolerances(rtol, atol, space), nonnegative(atol, "atol"), iteration_limit(max_iterations, size_of(A))
     deadline = math.inf if time_limit is None else time.perf_counter() + nonnegative(time_limit, "time_limit")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, callback(state) -> True to stop; got {type(callback).__name__}")
@@ -79,7 +80,7 @@ def system(
     exact = wide == space.dtype or arrays.stored_values(A) is not None
     return System(
         A, b, b if wide == space.dtype else arrays.asarray(b, space, wide), M, x0, space, scale, A_scale, b_norm, limit,
-        rtol, count, deadline, callback, exact, setup_seconds, defect,
+        rtol, count, deadline, callback, exact, setup_seconds, defect, size_of(A),
     )  # fmt: skip
 
 
@@ -98,7 +99,7 @@ def right_hand_side(A: Any, b: Any) -> tuple[Any, Space]:
         raise ValueError(f"b must have shape ({n},) or ({n}, k) beside A {tuple(A.shape)}; got {tuple(b.shape)}")
     A_dtype = arrays.dtype_name(b) if A.dtype is None else arrays.dtype_name(A)
     dtype = arrays.working_dtype(A_dtype, arrays.dtype_name(b))
-    space = Space(xp, dtype, arrays.device(b), None if b.ndim == 1 else b.shape[1])
+    space = Space(xp, dtype, arrays.device(b), None if b.ndim == 1 else b.shape[1], comm=getattr(A, "comm", None))
     b = arrays.asarray(b, space)
     return (np.ascontiguousarray(b) if space.is_numpy else b), space
 
@@ -186,7 +187,7 @@ def nonfinite(what: str, x: Any, norms: Any) -> str | None:
         return None
     index = arrays.first_nonfinite(x)
     if index is None:
-        return None
+        return f"{what} is not finite"  # on another rank
     value = arrays.to_numpy(x)[index]
     return f"{what} is {value} at index {index[0] if len(index) == 1 else index}"
 

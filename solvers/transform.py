@@ -41,8 +41,9 @@ class Transform:
             limit = max(tolerances(rtol, atol, space) * float(np.min(arrays.norm(b, space))), atol)
             rtol, atol = 0.0, MARGIN * limit
         if self.nullspace is not None:
-            inner, size = self.nullspace.off_range(b), np.linalg.norm(b)
-            inconsistency = float(np.linalg.norm(b - inner) / size) if size > 0 else 0.0
+            inner = self.nullspace.off_range(b)
+            size, outside = (float(np.linalg.norm(arrays.norm(v, space))) for v in (b, b - inner))
+            inconsistency = outside / size if size > 0 else 0.0
         return Inner(self.sign * inner if self.sign != 1.0 else inner, x0, rtol, atol, known, inconsistency)
 
     def restore(self, inner: Inner, x: Any) -> Any:

@@ -32,7 +32,7 @@ LAYERS = {
     **dict.fromkeys(["stopping", "certify", "report"], 4),
     **dict.fromkeys(["krylov", "preconditioners", "direct", "external", "recycling"], 5),
     **dict.fromkeys(
-        ["solve", "solver", "recognise", "choose", "eliminate", "nullspace", "transform", "matrix_files", "compiling"], 6
+        ["solve", "solver", "recognise", "choose", "eliminate", "nullspace", "transform", "matrix_files", "compiling", "refusals"], 6
     ),
     "sequences": 7,
     "dataset": 7,
@@ -51,7 +51,7 @@ LATE = HEAVY | {"array_api_compat", "cupyx", "fcntl", "jinja2", "meshio", "pymor
 LATE |= {"markupsafe", "threadpoolctl", "torch_geometric"}
 # Compiled code, which loads its compiler, is loaded when first needed.
 COMPILED = [
-    "aggregation", "block", "borrow", "compiler", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_sweeps", "grid_tail", "inverse", "lanes", "relaxation",
+    "aggregation", "block", "borrow", "compiler", "cpu", "csr", "dia", "facts", "grid", "grid_setup", "grid_sweeps", "grid_sweeps_tail", "grid_tail", "inverse", "lanes", "relaxation",
     "scaling", "sell", "single_lanes", "small_systems", "sparse_product", "substitution", "tall_skinny", "threads", "tile_product", "tile_sweeps", "tiles", "triangular",
 ]  # fmt: skip
 LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED} | {"petrov.learned.networks.message_passing"}  # torch

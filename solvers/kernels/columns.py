@@ -34,7 +34,7 @@ class Block:
         xp, wide = self.space.xp, arrays.WIDE[self.space.dtype]
         x, y = arrays.asarray(x, self.space, wide), arrays.asarray(y, self.space, wide)
         x = xp.conj(x) if wide.startswith("complex") else x
-        product = arrays.to_numpy(xp.permute_dims(x, (1, 0)) @ y)
+        product = arrays.across(arrays.to_numpy(xp.permute_dims(x, (1, 0)) @ y), self.space)
         return (product + product.conj().T) / 2
 
     def start(self) -> np.ndarray:

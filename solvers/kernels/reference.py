@@ -74,8 +74,8 @@ def cast(scalar: Any, space: Space) -> Any:
 
 
 def dot(x: Any, y: Any, space: Space) -> Any:
-    """Re(x^H y) per column."""
-    return space.xp.asarray(arrays.real(arrays.inner(x, y, space), space))
+    """Re(x^H y) per column, of the rows of this process: `arrays.reduce` finishes it."""
+    return space.xp.asarray(arrays.real(arrays.local_inner(x, y, space), space))
 
 
 def apply_dot(A: Any, p: Any, q: Any, space: Space) -> tuple[Any, Any]:

@@ -108,7 +108,7 @@ def together(run: Run, x: Any, r: Any) -> tuple[Any, bool]:
     A, M, space, k = run.problem.A, run.problem.M, run.space, len(run.norms)
     moving, squares = run.moving(), run.norms**2
     block = blocks(A, space).Block(A, M, x, r, moving, space)
-    progress = Progress(squares[moving].copy(), moving, run.iteration, PATIENCE * math.sqrt(x.shape[0]))
+    progress = Progress(squares[moving].copy(), moving, run.iteration, PATIENCE * math.sqrt(run.problem.size))
     rho = block.start()
     chosen = independent(rho, space.eps)
     beta = np.zeros((0, len(chosen)), rho.dtype)

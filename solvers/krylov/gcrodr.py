@@ -13,7 +13,7 @@ from .. import arrays
 from ..arrays import Space
 from ..kernels import reference
 from ..recycling.ritz import harmonic
-from ..recycling.space import RecycleSpace, combined, finite, orthonormal, transposed
+from ..recycling.space import RecycleSpace, combined, finite, orthonormal, products, transposed
 from ..result import SolveResult, Status
 from ..stopping import Run, drive
 from ..system import system
@@ -61,7 +61,7 @@ def gcrodr(
     problem = system(
         A, b, M=M, x0=x0, rtol=rtol, atol=atol, max_iterations=max_iterations, time_limit=time_limit, callback=callback
     )  # fmt: skip
-    kept, size = Kept(), min(restart, max(A.shape[0], 2))
+    kept, size = Kept(), min(restart, max(problem.size, 2))
     result = drive(Run("gcrodr", problem), lambda run: iterate(run, size, min(recycle, size - 1), space, kept))
     return replace(result, space=space if kept.bases is None else kept.bases.space())
 
@@ -181,10 +181,10 @@ def deflated(bases: Bases, V: Any, Z: Any, H: np.ndarray, B: np.ndarray, steps: 
     inner[k:, k:] = np.eye(steps + 1, steps)
     if k:
         P = (
-            arrays.to_numpy(xp.conj(bases.C) @ transposed(bases.P, space)),
-            xp.conj(V[: steps + 1, :]) @ transposed(bases.P, space),
+            products(xp.conj(bases.C), bases.P, space),
+            products(xp.conj(V[: steps + 1, :]), bases.P, space),
         )
-        inner[:k, :k], inner[k:, :k] = P[0] * D, arrays.to_numpy(P[1]) * D
+        inner[:k, :k], inner[k:, :k] = P[0] * D, P[1] * D
     new = harmonic(G, inner, min(recycle, k + steps))
     if new is None:
         return bases

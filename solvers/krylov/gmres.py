@@ -104,7 +104,7 @@ def orthogonalise(w: Any, V: Any, space: Any) -> tuple[np.ndarray, Any]:
     conjugate = space.xp.conj(V) if space.dtype.startswith("complex") else V
     total = np.zeros(V.shape[0], space.dtype)
     for _ in range(2):
-        h = conjugate @ w
+        h = arrays.across(conjugate @ w, space)
         w = w - h @ V
         total = total + arrays.to_numpy(h)
     return total.astype(arrays.WIDE[space.dtype]), w

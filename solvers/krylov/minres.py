@@ -62,7 +62,7 @@ def cycle(run: Run, x: Any, r: Any) -> Any:
     while True:
         z = z * (1.0 / gamma)
         q = verbs.product(A, z, space)
-        delta = read(verbs.dot(z, q, space))
+        delta = read(arrays.reduce(verbs.dot(z, q, space), space))
         v, v_old = q - (delta / gamma) * v - (gamma / gamma_old) * v_old, v
         z_next, gamma_next = lanczos_norm(run, M, v)
         if gamma_next is None:
@@ -103,7 +103,7 @@ def balanced(run: Run, M: Any, r: Any) -> Any:
 def lanczos_norm(run: Run, M: Any, v: Any) -> tuple[Any, float | None]:
     """z = M v and sqrt(v^H z); None after noting why if that is no norm."""
     z, vz = run.verbs.precondition(M, v, None, run.space)
-    vz = read(vz)
+    vz = read(arrays.reduce(vz, run.space))
     if M is None or vz == 0.0 or not math.isfinite(vz):
         norm = float(arrays.norm(v, run.space))
         if not math.isfinite(norm):

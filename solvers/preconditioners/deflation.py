@@ -12,7 +12,7 @@ from .. import arrays
 from ..arrays import Space
 from ..kernels import reference
 from ..operator import checked, name_of
-from ..recycling.space import RecycleSpace, combined, conjugate, finite, orthonormal, transposed
+from ..recycling.space import RecycleSpace, combined, conjugate, finite, orthonormal, products, transposed
 from ..system import preconditioner
 
 NEGLIGIBLE = 1e-12  # of the largest eigenvalue of U^H A U: directions below it are dropped
@@ -81,12 +81,12 @@ class Deflation:
         U = self.space.basis
         home = arrays.namespace(U)
         dtype = arrays.working_dtype(arrays.dtype_name(U), "float64" if A.dtype is None else arrays.dtype_name(A))
-        space = Space(home, dtype, arrays.device(U), None)
+        space = Space(home, dtype, arrays.device(U), None, comm=getattr(A, "comm", None))
         W, image = conjugated(A, arrays.asarray(U, space), space)
         keep = {"float64": "float32", "complex128": "complex64"}.get(dtype, dtype) if self.single else dtype
         weight = top(A, M, space) if W.shape[0] else 1.0
         W, image = arrays.asarray(W, space, keep), arrays.asarray(image, space, keep)
-        return Deflated(W, image, M, (n, n), A.dtype, self.space, self.form == "balanced", weight)
+        return Deflated(W, image, M, (n, n), A.dtype, self.space, self.form == "balanced", weight, space.comm)
 
 
 def top(A: Any, M: Any, space: Space) -> float:
@@ -105,7 +105,7 @@ def conjugated(A: Any, U: Any, space: Space) -> tuple[Any, Any]:
     if U.shape[0] == 0:
         return U, U
     image = arrays.copy(transposed(reference.product(A, arrays.copy(transposed(U, space), space), space), space), space)
-    E = arrays.to_numpy(conjugate(U, space) @ transposed(image, space)).astype(arrays.WIDE[space.dtype])
+    E = products(conjugate(U, space), image, space).astype(arrays.WIDE[space.dtype])
     if not np.isfinite(E).all():
         return U[:0, :], U[:0, :]
     values, vectors = np.linalg.eigh((E + E.conj().T) / 2)
@@ -126,6 +126,7 @@ class Deflated:
     space: RecycleSpace
     balanced: bool
     weight: float
+    comm: Any = None
 
     linear = True
     name = "deflation"
@@ -163,18 +164,18 @@ class Deflated:
         return 2 * int(self.W.shape[0] * self.W.shape[1]) * np.dtype(arrays.dtype_name(self.W)).itemsize
 
     def __matmul__(self, r: Any) -> Any:
-        space = Space(arrays.namespace(r), arrays.dtype_name(r), arrays.device(r), None)
+        space = Space(arrays.namespace(r), arrays.dtype_name(r), arrays.device(r), None, comm=self.comm)
         kept = arrays.dtype_name(self.W)
         if space.dtype.startswith("complex") and not kept.startswith("complex"):
             kept = arrays.working_dtype(kept, "complex64")
         W, image = arrays.asarray(self.W, space, kept), arrays.asarray(self.image, space, kept)
-        along = conjugate(W, space) @ arrays.asarray(r, space, kept)  # W^H r
+        along = arrays.across(conjugate(W, space) @ arrays.asarray(r, space, kept), space)  # W^H r
         if not self.balanced:
             z = r if self.M is None else self.M @ r
             return z + back(W, self.weight * along, space)
         smooth = r - back(image, along, space)  # P r
         z = smooth if self.M is None else self.M @ smooth
-        left = conjugate(image, space) @ arrays.asarray(z, space, kept)
+        left = arrays.across(conjugate(image, space) @ arrays.asarray(z, space, kept), space)
         return z + back(W, self.weight * along - left, space)
 
     def __repr__(self) -> str:

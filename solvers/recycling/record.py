@@ -11,7 +11,7 @@ from .. import arrays
 from ..arrays import Space
 from ..kernels import reference
 from .ritz import smallest
-from .space import RecycleSpace, combined, conjugate, transposed
+from .space import RecycleSpace, combined, conjugate, products, transposed
 
 WATCHED = 2  # Ritz vectors that are followed for every direction that is kept in the end
 ROOM = 2  # directions that are held for every one that is followed; when they are too many, the slowest stay
@@ -59,8 +59,8 @@ class Record:
         space, P, Q = self.space, self.P[: self.taken, :], self.Q[: self.taken, :]
         columns = arrays.copy(transposed(Q, space), space)
         smoothed = columns if self.M is None else reference.product(self.M, columns, space, "M")
-        F = arrays.to_numpy(conjugate(P, space) @ transposed(Q, space)).astype(arrays.WIDE[space.dtype])
-        G = arrays.to_numpy(conjugate(Q, space) @ smoothed).astype(F.dtype)
+        F = products(conjugate(P, space), Q, space).astype(arrays.WIDE[space.dtype])
+        G = products(conjugate(Q, space), transposed(smoothed, space), space).astype(F.dtype)
         T = smallest(F, G, WATCHED * self.count)
         self.taken = len(T)
         self.P[: len(T), :], self.Q[: len(T), :] = combined(T, P, space), combined(T, Q, space)
@@ -85,6 +85,6 @@ def principal(rows: Any, diagonal: Any, count: int, space: Space) -> Any:
     On independent log-normal media that saves a fifth of the iterations, a tenth of these by the norm (measured).
     """
     plain = rows if diagonal is None else rows * arrays.asarray(diagonal, space)
-    gram = arrays.to_numpy(conjugate(rows, space) @ transposed(plain, space)).astype(arrays.WIDE[space.dtype])
+    gram = products(conjugate(rows, space), plain, space).astype(arrays.WIDE[space.dtype])
     _, vectors = np.linalg.eigh((gram + gram.conj().T) / 2)
     return combined(vectors[:, ::-1][:, :count].T, rows, space)

@@ -64,7 +64,7 @@ def orthonormal(rows: Any, space: Space) -> tuple[Any, np.ndarray]:
     total = np.diag(np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)).astype(arrays.WIDE[space.dtype])
     rows = combined(total, rows, space)  # of length one before anything is squared
     for _ in range(2):
-        gram = arrays.to_numpy(conjugate(rows, space) @ transposed(rows, space)).astype(total.dtype)
+        gram = products(conjugate(rows, space), rows, space).astype(total.dtype)
         values, vectors = np.linalg.eigh(gram)
         good = values > max(DEPENDENT, len(values) * space.eps) * values.max(initial=0.0)
         T = (vectors[:, good] / np.sqrt(values[good])).T
@@ -75,6 +75,11 @@ def orthonormal(rows: Any, space: Space) -> tuple[Any, np.ndarray]:
 def finite(rows: Any, space: Space) -> bool:
     """Whether every entry is."""
     return math.isfinite(float(arrays.norm(space.xp.reshape(rows, (-1,)), space)))
+
+
+def products(left: Any, right: Any, space: Space) -> np.ndarray:
+    """left right^T of rows, over all ranks, on the host."""
+    return arrays.across(arrays.to_numpy(left @ transposed(right, space)), space)
 
 
 def combined(T: np.ndarray, rows: Any, space: Space) -> Any:

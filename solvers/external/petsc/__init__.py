@@ -1,0 +1,15 @@
+"""PETSc through petsc4py: its matrices and vectors in our methods, its solvers and preconditioners as ours, and ours inside its.
+
+Nothing here is loaded before it is used: `make petsc`, or pip install "petrov[petsc]".
+"""
+
+from .aggregation import DistributedAggregation
+from .context import Context, PetrovPC, as_context
+from .ksp import ksp
+from .matrix import Distributed, adopt, is_petsc, known_spaces, like, local_vector, petsc_matrix
+from .preconditioner import PETSc
+
+__all__ = [
+    "Context", "Distributed", "DistributedAggregation", "PETSc", "PetrovPC", "adopt", "as_context", "is_petsc", "known_spaces",
+    "ksp", "like", "local_vector", "petsc_matrix",
+]  # fmt: skip

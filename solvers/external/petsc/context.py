@@ -1,0 +1,68 @@
+"""Our preconditioners inside PETSc: a Python context for its PC of type python."""
+
+from __future__ import annotations
+
+import atexit
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ...preconditioners import SmoothedAggregation
+from .library import library
+from .matrix import adopt
+
+
+@dataclass(slots=True, eq=False)
+class Context:
+    """An applied preconditioner, or a recipe that makes one of the operator that the PC is given, for PCPYTHON.
+
+        pc.setType("python"); pc.setPythonContext(Context(SmoothedAggregation()))
+
+    A recipe is set up when PETSc sets up the PC, and brought up to date where it can be when the matrix has changed.
+    """
+
+    M: Any
+    applied: Any = None
+
+    def setUp(self, pc: Any) -> None:
+        finalise_in_time()
+        if hasattr(self.M, "shape"):
+            self.applied = self.M
+            return
+        A = adopt(pc.getOperators()[1])
+        if self.applied is not None and hasattr(self.applied, "update"):
+            try:
+                self.applied = self.applied.update(A)
+                return
+            except ValueError:
+                pass  # another pattern: set up anew
+        self.applied = self.M(A)
+
+    def apply(self, pc: Any, x: Any, y: Any) -> None:
+        y.setArray(self.applied @ np.array(x.getArray(readonly=True)))
+
+    def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
+        H = self.applied.H
+        y.setArray(np.conj(H @ np.conj(x.getArray(readonly=True))))
+
+    def view(self, pc: Any, viewer: Any) -> None:
+        viewer.printfASCII(f"  {self.applied!r}\n")
+
+
+@cache
+def finalise_in_time() -> None:
+    """End PETSc while Python still runs: a KSP that is alive at the end of a script is destroyed when PETSc ends, and its PC of
+    type python then calls an interpreter that is gone (petsc4py 3.18: a segmentation fault after the last line)."""
+    atexit.register(library()._finalize)
+
+
+def PetrovPC() -> Context:
+    """SmoothedAggregation by name: -pc_type python -pc_python_type petrov.solvers.external.petsc.PetrovPC."""
+    return Context(SmoothedAggregation())
+
+
+def as_context(M: Any) -> Context:
+    """An applied M as a Python context; its transpose is applied where M has an adjoint."""
+    return Context(M)

@@ -1,0 +1,186 @@
+"""Run as `mpiexec -n RANKS python ranks.py CASE`: solves of matrices whose rows are dealt over ranks; rank 0 prints what was found.
+
+Every x is held to b - A x with the whole matrix, which every rank makes for that.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+from petsc4py import PETSc
+
+import petrov
+from petrov.solvers import Deflation, bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, minres, problems
+from petrov.solvers.external import petsc
+
+COMM = PETSc.COMM_WORLD
+RANK, SIZE = COMM.getRank(), COMM.getSize()
+
+
+def dealt(A):
+    """(Mat of the rows of A, first and last row of this rank)."""
+    A = A.tocsr()
+    n = A.shape[0]
+    low, high = RANK * n // SIZE, (RANK + 1) * n // SIZE
+    own, index = A[low:high], PETSc.IntType
+    entries = (own.indptr.astype(index), own.indices.astype(index), own.data)
+    mat = PETSc.Mat().createAIJ(((high - low, n), (high - low, n)), csr=entries, comm=COMM)
+    mat.assemble()
+    return mat, slice(low, high)
+
+
+class Jacobi:
+    name, spd, linear = "jacobi", True, True
+
+    def __init__(self, d):
+        self.d, self.shape, self.dtype = d, (len(d), len(d)), d.dtype
+
+    def __matmul__(self, r):
+        return (r.T / self.d).T
+
+
+def gathered(x):
+    parts = COMM.tompi4py().allgather(np.asarray(x))
+    return np.concatenate(parts)
+
+
+def methods():
+    """Iterations of every method with Jacobi, recycling included; each x within its tolerance."""
+    A, found = problems.darcy(40, seed=3).A, {}
+    rng = np.random.default_rng(1)
+    b, c, B = rng.standard_normal(1600), rng.standard_normal(1600), rng.standard_normal((1600, 4))
+    mat, own = dealt(A)
+    D, M = petsc.Distributed.of(mat), Jacobi(A.diagonal()[own])
+
+    def kept(name, r, rhs):
+        x = gathered(r.x)
+        assert r.converged, (name, r)
+        assert np.linalg.norm(rhs - A @ x) <= 1.01e-8 * np.linalg.norm(rhs), name
+        found[name] = int(np.max(r.iterations))
+        return r
+
+    for method in (cg, flexible_cg, minres, gmres, bicgstab, gcrodr):
+        kept(method.__name__, method(D, b[own], M=M), b)
+    kept("block_cg", block_cg(D, B[own], M=M), B)
+    first = kept("cg leaving directions", cg(D, b[own], M=M, recycle=10), b)
+    kept("cg with them", cg(D, c[own], M=Deflation(first.space, M)), c)
+    kept("gcrodr with a space", gcrodr(D, c[own], M=M, space=gcrodr(D, b[own], M=M).space), c)
+    return found
+
+
+def multigrid():
+    """Iterations of petrov.solve, of aggregation over ranks and of GAMG, both ways around."""
+    found = {}
+    for name, problem in (("2-D", problems.darcy(160)), ("3-D", problems.poisson(28, dim=3))):
+        A = problem.A
+        b = np.random.default_rng(1).standard_normal(A.shape[0])
+        mat, own = dealt(A)
+        D = petsc.Distributed.of(mat)
+        M = petsc.DistributedAggregation(gathered=2000)(D)
+        u, v = np.random.default_rng(RANK).standard_normal((2, D.shape[0]))
+        inner = [float(gathered(np.array([x @ (M @ y)])).sum()) for x, y in ((u, v), (v, u), (u, u))]
+        assert abs(inner[0] - inner[1]) <= 1e-6 * abs(inner[2]) and inner[2] > 0
+        vec = mat.createVecLeft()
+        vec.setArray(b[own])
+        answer = petrov.solve(mat, vec)
+        x = gathered(answer.x.getArray(readonly=True))
+        assert np.linalg.norm(b - A @ x) <= 1.01e-8 * np.linalg.norm(b)
+        found |= {f"{name} aggregation": cg(D, b[own], M=M).iterations, f"{name} solve": answer.iterations}
+        found[f"{name} cg + GAMG"] = cg(D, b[own], M=petsc.PETSc("gamg")).iterations
+        found[f"{name} KSP + GAMG"] = petsc.ksp(mat, b[own], M=petsc.PETSc("gamg")).iterations
+        found[f"{name} KSP + ours"] = petsc.ksp(mat, b[own], M=M).iterations
+    return found
+
+
+def singular():
+    """A null space that the matrix carries, as a constant and as a vector, and one that is given."""
+    A = problems.poisson(60, boundary="neumann").A
+    b = np.random.default_rng(1).standard_normal(3600)
+    found = {}
+    for name in ("constant", "vector", "given"):
+        mat, own = dealt(A)
+        v = mat.createVecRight()
+        v.set(1 / 60)
+        if name != "given":
+            space = {"constant": name == "constant", "vectors": [v] if name == "vector" else []}
+            mat.setNullSpace(PETSc.NullSpace().create(**space, comm=COMM))
+        given = {"nullspace": np.ones(own.stop - own.start)} if name == "given" else {}
+        r = petrov.solve(mat, b[own], **given)
+        x = gathered(r.x)
+        off = b - b.mean()
+        assert abs(x.mean()) < 1e-12 and np.linalg.norm(off - A @ x) <= 1.01e-8 * np.linalg.norm(off)
+        assert abs(r.inconsistency - np.linalg.norm(b - off) / np.linalg.norm(b)) < 1e-12
+        found[name] = r.iterations
+    return found
+
+
+def endings():
+    """What ends a solve early ends it on all ranks alike."""
+    A = problems.darcy(30).A
+    b = np.random.default_rng(1).standard_normal(900)
+    mat, own = dealt(A)
+    D, bad = petsc.Distributed.of(mat), b.copy()
+    bad[-1] = np.nan
+    statuses = {
+        "nan": cg(D, bad[own]).status.name,
+        "callback": cg(D, b[own], callback=lambda state: RANK == SIZE - 1 and state.iteration == 7).status.name,
+        "time": cg(D, b[own], time_limit=1e-9).status.name,
+        "iterations": petsc.ksp(mat, b[own], max_iterations=5).status.name,
+        "indefinite": cg(petsc.Distributed.of(dealt(A - 0.5 * problems.poisson(30).A)[0]), b[own]).status.name,
+    }
+    every = COMM.tompi4py().allgather(statuses)
+    assert all(one == statuses for one in every)
+    return statuses
+
+
+def inside():
+    """Our preconditioners in a user's KSP: the same iterations as in our cg."""
+    A = problems.darcy(160).A
+    b = np.random.default_rng(1).standard_normal(A.shape[0])
+    mat, own = dealt(A)
+    x, y = mat.createVecs()
+    y.setArray(b[own])
+    solver, found = petrov.Solver(mat), {}
+    found["ours"] = solver.solve(b[own]).iterations
+    contexts = {"as_petsc_pc": solver.as_petsc_pc(), "recipe": petsc.Context(petsc.DistributedAggregation() if SIZE > 1 else None)}
+    for name, context in contexts.items():
+        if context.M is None:
+            continue
+        ksp = PETSc.KSP().create(comm=COMM)
+        ksp.setOperators(mat)
+        ksp.setType("cg")
+        ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+        ksp.setTolerances(rtol=1e-8)
+        ksp.getPC().setType("python")
+        ksp.getPC().setPythonContext(context)
+        ksp.solve(y, x)
+        found[name] = ksp.getIterationNumber()
+        assert np.linalg.norm(b - A @ gathered(x.getArray(readonly=True))) <= 1.01e-8 * np.linalg.norm(b)
+    return found
+
+
+def failing():
+    """An operator that fails on one rank in its third product: the job must end, not hang."""
+    A = problems.darcy(30).A
+    mat, own = dealt(A)
+    D = petsc.Distributed.of(mat)
+
+    class Failing:
+        shape, dtype, comm, global_size, count = D.shape, D.dtype, D.comm, D.global_size, 0
+
+        def __matmul__(self, x):
+            self.count += 1
+            if self.count == 3 and RANK == SIZE - 1:
+                raise RuntimeError("this rank has had enough")
+            return D @ x
+
+    cg(Failing(), np.ones(own.stop - own.start))
+    return "not reached"
+
+
+if __name__ == "__main__":
+    answer = globals()[sys.argv[1]]()
+    if RANK == 0:
+        print(json.dumps(answer))

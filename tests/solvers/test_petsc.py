@@ -1,0 +1,164 @@
+"""PETSc and ranks: the programs of ranks.py on one, two and three ranks agree, and PETSc's parts are what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import petrov
+from petrov.solvers import Jacobi, SmoothedAggregation, Status, cg, problems
+
+pytestmark = pytest.mark.mpi
+PROGRAM = Path(__file__).with_name("ranks.py")
+ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
+
+
+def launched(ranks, case):
+    command = ["mpiexec", "-n", str(ranks), sys.executable, str(PROGRAM), case]
+    return subprocess.run(command, env={**os.environ, **ALONE}, capture_output=True, text=True, timeout=240, check=False)
+
+
+def found(ranks, case):
+    ran = launched(ranks, case)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_methods_take_as_many_iterations_on_any_number_of_ranks(ranks):
+    """bicgstab's count swings with rounding."""
+    alone, together = found(1, "methods"), found(ranks, "methods")
+    assert alone.keys() == together.keys() and len(alone) == 10
+    assert all(abs(alone[name] - together[name]) <= (10 if name == "bicgstab" else 2) for name in alone), (alone, together)
+
+
+def test_multigrid_takes_as_many_iterations_on_four_ranks():
+    """The bar is 1.5 times; measured: the same but for one."""
+    counts = {ranks: found(ranks, "multigrid") for ranks in (1, 2, 4)}
+    for name in counts[1]:
+        assert max(counts[ranks][name] for ranks in (2, 4)) <= 1.5 * counts[1][name], (name, counts)
+    assert counts[1]["2-D aggregation"] <= 14 and counts[1]["3-D aggregation"] <= 12
+
+
+def test_null_spaces_and_endings():
+    spaces = found(2, "singular")
+    assert len(set(spaces.values())) == 1 and spaces["constant"] <= 15
+    assert found(2, "endings") == found(1, "endings") == {
+        "nan": "NONFINITE_INPUT", "callback": "STOPPED", "time": "TIME_LIMIT", "iterations": "MAX_ITERATIONS", "indefinite": "INDEFINITE_MATRIX",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_ours_inside_a_ksp(ranks):
+    counts = found(ranks, "inside")
+    assert len(set(counts.values())) == 1 and len(counts) == ranks + 1, counts
+
+
+def test_a_rank_that_fails_ends_the_job():
+    ran = launched(2, "failing")
+    assert ran.returncode != 0 and "this rank has had enough" in ran.stderr and "not reached" not in ran.stdout
+
+
+# On one rank, in this process.
+
+
+@pytest.fixture(scope="module")
+def petsc():
+    from petrov.solvers.external import petsc
+
+    return petsc
+
+
+@pytest.fixture(scope="module")
+def system():
+    A = problems.poisson(40).A.tocsr()
+    return A, np.random.default_rng(4).standard_normal(A.shape[0])
+
+
+@pytest.mark.parametrize(("kind", "options", "spd"), [
+    ("jacobi", {}, True), ("icc", {}, True), ("gamg", {}, True), ("hypre", {"pc_hypre_type": "boomeramg"}, True), ("ilu", {}, None),
+    ("sor", {}, None), ("lu", {}, None), ("asm", {"pc_asm_overlap": 2}, None),
+])  # fmt: skip
+def test_preconditioners_of_petsc(kind, options, spd, petsc, system):
+    A, b = system
+    M = petsc.PETSc(kind, options)(A)
+    assert M.spd is spd and M.shape == A.shape and M.name == f"petsc {kind}"
+    R = np.random.default_rng(5).standard_normal((len(b), 3))
+    np.testing.assert_allclose(M @ R, np.stack([M @ r for r in R.T], axis=1), rtol=0, atol=0)
+    if spd:
+        assert abs(R[:, 0] @ (M @ R[:, 1]) - R[:, 1] @ (M @ R[:, 0])) <= 1e-10 * (R[:, 0] @ (M @ R[:, 0]))
+    result = petrov.solve(A, b, M=petsc.PETSc(kind, options))
+    assert result.method == ("cg" if spd else "flexible_cg") and np.linalg.norm(b - A @ result.x) <= 1.01e-8 * np.linalg.norm(b)
+
+
+@pytest.mark.parametrize("kind", ["cg", "fcg", "gmres", "fgmres", "bcgs", "gcr"])
+@pytest.mark.parametrize("M", [None, Jacobi(), SmoothedAggregation(), "icc"], ids=["none", "jacobi", "amg", "icc"])
+def test_iterations_of_petsc(kind, M, petsc, system):
+    A, b = system
+    M = petsc.PETSc(M) if isinstance(M, str) else M
+    x0 = np.random.default_rng(6).standard_normal(len(b))
+    seen = []
+    result = petsc.ksp(A, b, kind=kind, M=M, x0=x0, max_iterations=9000, callback=lambda state: seen.append(state.residual))
+    norm = np.linalg.norm(b - A @ result.x)
+    assert result.converged and norm <= 1.01e-8 * np.linalg.norm(b) and result.residual == pytest.approx(norm, rel=1e-6)
+    assert len(seen) == result.iterations > 0
+    if kind == "cg":
+        assert abs(cg(A, b, M=M, x0=x0).iterations - result.iterations) <= 2
+
+
+def test_what_petsc_says_becomes_a_status(petsc, system):
+    A, b = system
+    assert petsc.ksp(A - 500 * sp.eye_array(len(b)), b).status is Status.INDEFINITE_MATRIX
+    assert petsc.ksp(A, b, M=petsc.PETSc("jacobi"), max_iterations=3).status is Status.MAX_ITERATIONS
+    assert petsc.ksp(A, np.zeros_like(b)).iterations == 0
+    for kind, says in (("nonsense", "Unable to find requested KSP type nonsense"), ("minres", "does not support norm type UNPRECONDITIONED")):
+        with pytest.raises(ValueError, match=says):
+            petsc.ksp(A, b, kind=kind)
+    with pytest.raises(ValueError, match="PETSc could not set up -pc_type nonsense"):
+        petsc.PETSc("nonsense")(A)
+    with pytest.raises(TypeError, match="b must be a vector; got a petsc4py Mat"):
+        petrov.solve(A, petsc.petsc_matrix(A))
+    with pytest.raises(ValueError, match="A must be square"):
+        petrov.solve(petsc.petsc_matrix(sp.csr_array(np.ones((2, 3)))), np.ones(2))
+
+
+def test_matrices_and_vectors_of_petsc(petsc, system):
+    A, b = system
+    mat = petsc.petsc_matrix(A)
+    assert abs(petsc.adopt(mat) - A).max() == 0
+    D = petsc.Distributed.of(mat)
+    np.testing.assert_allclose(D @ b, A @ b, rtol=1e-14)
+    np.testing.assert_allclose(D.H @ b, A.T @ b, rtol=1e-12)
+    np.testing.assert_array_equal(D.diagonal(), A.diagonal())
+    vec = mat.createVecLeft()
+    vec.setArray(b)
+    result = petrov.solve(mat, vec)
+    assert np.linalg.norm(b - A @ result.x.getArray()) <= 1.01e-8 * np.linalg.norm(b) and "n = 1600" in str(result)
+    np.testing.assert_array_equal(vec.getArray(), b)
+    shell = petsc.petsc_matrix(petsc.Distributed.of(mat))
+    assert shell is mat
+    with pytest.raises(TypeError, match="is for the rows of a PETSc matrix"):
+        petsc.DistributedAggregation()(A)
+
+
+def test_a_preconditioner_for_petsc_of_a_matrix_with_fixed_rows(petsc, system):
+    """Rows of Dirichlet unknowns, which solve eliminates, are there again in as_petsc_pc."""
+    A, b = system
+    A = sp.lil_array(A)
+    for i in range(40):
+        A[i, :] = 0
+        A[i, i] = 4800.0
+    A = sp.csr_array(A)
+    context = petrov.Solver(A, M=SmoothedAggregation()).as_petsc_pc()
+    z = context.M @ b
+    np.testing.assert_allclose(z[:40], b[:40] / 4800)
+    assert np.linalg.norm(b - A @ z) < 0.9 * np.linalg.norm(b)
+    with pytest.raises(ValueError, match="without a preconditioner"):
+        petrov.Solver(A, method="cg", M=None).as_petsc_pc()

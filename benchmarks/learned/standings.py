@@ -150,7 +150,8 @@ class Slope(NamedTuple):
 def slopes(rows: Sequence[Row]) -> list[Slope]:
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if row.work == works.GROWTH and row.status == OK and row.iterations and row.method != "direct":
+        grown = row.work in (works.GROWTH, works.DIRECTIONS)
+        if grown and row.status == OK and row.iterations and row.method != "direct":
             groups.setdefault((row.family, row.method), []).append(row)
     found = []
     for (family, method), group in groups.items():

@@ -23,7 +23,7 @@ from .verdicts import WORKS, tally, verdicts
 from .ways import fingerprints
 from .works import contests
 
-TIMINGS = {True: Timing(3, 1, 10.0, 2_000), False: Timing(20, 1, 60.0, 5_000)}
+TIMINGS = {True: Timing(3, 1, 10.0, 2_000), False: Timing(20, 1, 300.0, 5_000)}
 
 
 def main(

@@ -134,7 +134,7 @@ def of_factors(rows: Sequence[Row]) -> list[Verdict]:
 
 
 def of_directions(rows: Sequence[Row]) -> list[Verdict]:
-    """Iterations of cg's at the smallest size, and how they grow when the cells a side double."""
+    """Iterations of cg's at the smallest size; of the deep network, how they grow when the cells a side double."""
     found = []
     groups = by_problem(row for row in rows if row.work == works.DIRECTIONS)
     for name in DIRECTIONS:
@@ -145,11 +145,14 @@ def of_directions(rows: Sequence[Row]) -> list[Verdict]:
         first = pairs[0]
         what = f"{name}: iterations, of cg's, {first['cg'].problem.partition(': ')[2]}"
         found.append(compared(works.DIRECTIONS, what, first[name], first["cg"], iterations, 1.0))
-        counts = [(of["cg"].problem, of[name].iterations) for of in pairs if of[name].status == OK]
+        counts = [(of["cg"].problem.rpartition(" ")[2], of[name].iterations) for of in pairs if of[name].status == OK]
         steps = [b / a for (_, a), (_, b) in pairwise(counts) if a and b]
-        told = ", ".join(f"{problem.rpartition(' ')[2]}: {count}" for problem, count in counts) or "no weights here"
-        told += f"; {', '.join(f'{step:.2f}' for step in steps)}" if steps else ""
+        told = ", ".join(f"{size}: {count}" for size, count in counts)
+        if name == DIRECTIONS[0]:  # its field of view does not grow: its counts do, and have no bar
+            found[-1] = found[-1]._replace(found=f"{found[-1].found}; {told}" if told else found[-1].found)
+            continue
         met = None if first[name].status == SKIPPED else bool(steps) and len(counts) == len(pairs) and max(steps) <= PER_DOUBLING
+        told = f"{told}; {', '.join(f'{step:.2f}' for step in steps)}" if steps else told or "no weights here"
         found.append(Verdict(works.DIRECTIONS, f"{name}: iterations, growth a doubling", told, f"{PER_DOUBLING:.2f}", met))
     return found
 

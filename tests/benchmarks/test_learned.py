@@ -231,11 +231,11 @@ def test_meshes_shifts_growth_factors_and_matrices_have_their_bars():
         row("families", "fem2d, 9", "Jacobi", "baseline", 1.0, 1.0, 99), row("families", "fem2d, 9", "s", "network", 1.0, 1.0, 100, kin="sparse-inverse-2d"),
     ]  # fmt: skip
     assert [v.met for v in verdicts(factors)] == [True, False]
-    directions = [row("directions", f"obstacles {n}^2", m, role, 1.0, 1.0, its) for n, a, b in ((64, 100, 60), (128, 200, 80)) for m, role, its in (("cg", "baseline", a), (ways.DIRECTIONS[0], "network", b))]
-    share, growth = verdicts(directions)
-    assert share.met and "0.60 of cg" in share.found and not growth.met and "64^2: 60, 128^2: 80; 1.33" in growth.found
-    assert verdicts([*directions[:3], replace(directions[3], iterations=78)])[1].met
-    assert [v.met for v in verdicts([replace(one, status="SKIPPED") if one.chose == "network" else one for one in directions])] == [None, None]
+    directions = [row("directions", f"obstacles {n}^2", m, role, 1.0, 1.0, its) for n, *all_its in ((64, 100, 60, 60), (128, 200, 120, 80)) for m, role, its in zip(("cg", *ways.DIRECTIONS), ("baseline", "network", "network"), all_its, strict=True)]
+    share, other, deep = verdicts(directions)
+    assert share.met and "0.60 of cg; 64^2: 60, 128^2: 120" in share.found and other.met and not deep.met and "64^2: 60, 128^2: 80; 1.33" in deep.found
+    assert verdicts([*directions[:5], replace(directions[5], iterations=78)])[2].met
+    assert [v.met for v in verdicts([replace(one, status="SKIPPED") if one.chose == "network" else one for one in directions])] == [None] * 3
     matrices = [replace(row("definite", k, "n", "network", 1.0, 1.0, 9, kin="graph-multigrid"), warnings=["Jacobi is used instead"]) for k in "ab"]
     (said,) = verdicts(matrices)
     assert said.met and "2 of them by falling back" in said.found

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from ...learned import FAMILIES
-from ...learned.families import COEFFICIENTS
 from ..contests import Contest
 from ..document import Row
 from . import definite
@@ -18,6 +17,7 @@ from .ways import Way, nonlinear_ways, ways
 
 FAMILY, GRID, MESH, GROWTH, SHIFT, DIRECTIONS = "families", "grids", "meshes", "growth", "shift", "directions"
 TIMED = (FAMILY, GRID, MESH, GROWTH, SHIFT, DIRECTIONS)
+COEFFICIENTS = ("constant", "lognormal", "blocks", "inclusions")  # that the bars on grids name
 MANY = 20  # held-out systems of a family
 FLOW = ("of_elbow_p", "of_pitzDaily_p")  # pressure of a flow on real meshes
 
@@ -42,6 +42,7 @@ def contest(case: Case, choose: Choose) -> Contest:
 def families(quick: bool) -> list[tuple[Case, Choose]]:
     """Every family, many held-out systems, every kind of right-hand side."""
     sizes = {"fem2d": 15_000, "fem3d": 8_000, "fv2d": 128**2, "fv3d": 20**3, "anisotropic2d": 8_000, "heat2d": 8_000}
+    sizes |= {"stretched2d": 96**2, "rough2d": 96**2}
     shown = ("fem2d", "fv2d", "fem3d") if quick else tuple(sizes)
     return [(drawn(FAMILY, FAMILIES[name], 1_000 if quick else sizes[name], MANY, every=True), ways) for name in shown]
 

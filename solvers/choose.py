@@ -112,6 +112,19 @@ def distributed_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
     return [*multigrid, Plan("minres", None, "A turned out not to be positive definite" if multigrid else shape), general]
 
 
+KSPS = {"cg": "cg", "flexible_cg": "fcg", "gmres": "gmres", "bicgstab": "bcgs"}  # our name of a method -> that of its KSP
+
+
+def petsc_plans(facts: Facts, singular: bool, method: str, M: Any) -> list[Plan]:
+    """What backend="petsc" runs: the KSP of a method with M, or with what suits A (GAMG, block Jacobi) where it is left open."""
+    if method != "auto" and method not in KSPS:
+        raise ValueError(f"backend='petsc' has the methods auto, {', '.join(KSPS)}; got {method!r}")
+    definite = facts.symmetric is True and facts.definite != 0
+    chosen = ("cg" if definite else "gmres") if method == "auto" else method
+    suited = None if singular else PETSc("gamg" if definite else "bjacobi")
+    return [Plan(f"petsc {KSPS[chosen]}", suited if isinstance(M, str) else M, f"{describe(facts)}; PETSc was asked for")]
+
+
 def sparse_plans(
     facts: Facts, shape: str, singular: bool, uses: int = 1, candidates: Sequence[Candidate] = ()
 ) -> list[Plan]:

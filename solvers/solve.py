@@ -17,14 +17,14 @@ ANSWERS = {Status.CONVERGED, Status.STOPPED}
 def solve(
     A: Any, b: Any, *, method: str = "auto", M: Any = "auto", x0: Any = None, rtol: float | None = None, atol: float = 0.0,
     max_iterations: int | None = None, time_limit: float | None = None, callback: Callable[[Any], Any] | None = None,
-    nullspace: Any = None, near_nullspace: Any = None, candidates: Sequence[Candidate] = (), seed: int = 20_231_109,
-    raise_on_failure: bool = True,
+    nullspace: Any = None, near_nullspace: Any = None, backend: str = "auto", candidates: Sequence[Candidate] = (),
+    seed: int = 20_231_109, raise_on_failure: bool = True,
 ) -> SolveResult:  # fmt: skip
     """Solve A x = b: choose the method and the preconditioner from what can be seen of A, and prove the answer.
 
     Parameters
     ----------
-    A : (n, n) array, sparse array or matrix, LinearOperator, or anything with shape, dtype and @
+    A : (n, n) array, sparse array or matrix, LinearOperator, a Mat of petsc4py, or anything with shape, dtype and @
         float32, float64, complex64 or complex128 (integers are widened). Not written to.
     b : (n,) or (n, k)
         One right-hand side, or k in columns; (n, 1) comes back as (n, 1).
@@ -43,6 +43,9 @@ def solve(
         converged means ||P(b - A x)|| <= max(rtol ||P b||, atol), `inconsistency` is ||b - P b|| / ||b||.
     near_nullspace : (n, d)
         What A nearly maps to zero (rigid-body modes); given to preconditioners that can use it, never to the test.
+    backend : 'auto' or 'petsc'
+        'petsc' runs a KSP of PETSc, with GAMG or block Jacobi unless M is given; x is judged as ever. With 'auto' a matrix of
+        petsc4py is solved by our methods: on several ranks every rank calls, with its rows of b (an array or a Vec).
     candidates : sequence of recipes
         Which the automatic choice weighs with its own by what they say they cost: a recipe with a method estimate(facts) ->
         (seconds of set-up and solve, seconds of another solve), or None where A does not suit it. See `solvers.recognise.Facts`.
@@ -84,7 +87,10 @@ def solve(
             raise ValueError("lsmr takes no M and no nullspace (it returns the least-squares solution by itself); leave them out")
         result = lsmr(A, b, x0=x0, rtol=rtol, atol=atol, max_iterations=max_iterations)
         return finish(result, raise_on_failure, {*ANSWERS, Status.INCONSISTENT})
-    solver = Solver(A, method=method, M=M, nullspace=nullspace, near_nullspace=near_nullspace, candidates=candidates, seed=seed)
+    solver = Solver(
+        A, method=method, M=M, nullspace=nullspace, near_nullspace=near_nullspace, backend=backend, candidates=candidates,
+        seed=seed,
+    )  # fmt: skip
     result = solver.run(
         b, x0=x0, rtol=rtol, atol=atol, max_iterations=max_iterations, time_limit=time_limit, callback=callback
     )  # fmt: skip

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import arrays
 from .arrays import Space
-from .choose import Candidate, Factorise, Plan, describe, direct_recipe, guard, named, plans
+from .choose import KSPS, Candidate, Factorise, Plan, describe, direct_recipe, guard, named, petsc_plans, plans
 from .compiling import Compiling, compiler_seconds
 from .direct.refinement import direct
 from .direct.sparse import Factorization
 from .eliminate import Extended, Restricted, eliminate
-from .external.petsc import adopt, as_context, is_petsc, known_spaces, like, local_vector
+from .external.petsc import adopt, as_context, is_petsc, known_spaces, ksp, like, local_vector
 from .krylov import bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
 from .operator import checked, name_of, size_of
@@ -33,8 +34,9 @@ from .transform import Transform
 
 METHODS: dict[str, Callable[..., SolveResult]] = {
     "cg": cg, "block_cg": block_cg, "flexible_cg": flexible_cg, "minres": minres, "gmres": gmres, "gcrodr": gcrodr,
-    "bicgstab": bicgstab, "direct": direct,
+    "bicgstab": bicgstab, "direct": direct, **{f"petsc {kind}": partial(ksp, kind=kind) for kind in KSPS.values()},
 }  # fmt: skip
+NAMES = [name for name in METHODS if not name.startswith("petsc ")]
 SYMMETRIC_ONLY = ("cg", "block_cg", "flexible_cg", "minres")
 FINAL = {  # outcomes that another method would meet again, or that the user asked for
     Status.CONVERGED, Status.STOPPED, Status.TIME_LIMIT, Status.NONFINITE_INPUT, Status.NONFINITE_OPERATOR, Status.INCONSISTENT,
@@ -55,13 +57,16 @@ class Solver:
 
     def __init__(
         self, A: Any, *, method: str = "auto", M: Any = "auto", nullspace: Any = None, near_nullspace: Any = None,
-        candidates: Sequence[Candidate] = (), seed: int = 20_231_109, uses: int = 1,
+        backend: str = "auto", candidates: Sequence[Candidate] = (), seed: int = 20_231_109, uses: int = 1,
     ):  # fmt: skip
+        if backend not in ("auto", "petsc"):
+            raise ValueError(f"backend must be 'auto' or 'petsc'; got {backend!r}")
         if wrong := [M for M in candidates if not (callable(M) and hasattr(M, "estimate"))]:
             raise TypeError(f"candidates are recipes with a method estimate(facts); got {name_of(wrong[0])}: give that as M")
-        if method != "auto" and method not in METHODS:
-            raise ValueError(f"method must be one of auto, {', '.join(METHODS)}, lsmr; got {method!r}")
-        self.method, self.M, self.seed = method, named(M) if isinstance(M, str) and M != "auto" else M, seed
+        if method != "auto" and method not in NAMES:
+            raise ValueError(f"method must be one of auto, {', '.join(NAMES)}, lsmr; got {method!r}")
+        self.backend, self.method, self.seed = backend, method, seed
+        self.M = named(M) if isinstance(M, str) and M != "auto" else M
         self.arguments, self.candidates = (nullspace, near_nullspace), tuple(candidates)
         self.plans: list[Plan] = []
         self.ready: dict[int, Any] = {}
@@ -145,6 +150,8 @@ class Solver:
 
     def make_plans(self, uses: int = 1) -> list[Plan]:
         """The user's wish where there is one, else the automatic choice."""
+        if self.backend == "petsc":
+            return petsc_plans(self.facts, self.nullspace is not None, self.method, self.M)
         if self.method == "auto" and isinstance(self.M, str):
             return self.automatic(uses)
         if self.method == "auto":

@@ -162,3 +162,18 @@ def test_a_preconditioner_for_petsc_of_a_matrix_with_fixed_rows(petsc, system):
     assert np.linalg.norm(b - A @ z) < 0.9 * np.linalg.norm(b)
     with pytest.raises(ValueError, match="without a preconditioner"):
         petrov.Solver(A, method="cg", M=None).as_petsc_pc()
+
+
+def test_backend(petsc, system):
+    A, b = system
+    plain = petrov.solve(A, b, backend="petsc")
+    assert plain.method == "petsc cg" and plain.preconditioner == "petsc gamg" and plain.iterations < 25
+    assert petrov.solve(A, b, backend="petsc", M="ic", method="flexible_cg").method == "petsc fcg"
+    assert petrov.solve(A + sp.eye_array(len(b), k=1), b, backend="petsc").method == "petsc gmres"
+    neumann = problems.poisson(30, boundary="neumann").A
+    r = petrov.solve(neumann, b[:900], backend="petsc", nullspace="constant")
+    assert r.method == "petsc cg" and abs(r.x.mean()) < 1e-10
+    with pytest.raises(ValueError, match="backend='petsc' has the methods auto, cg, flexible_cg, gmres, bicgstab; got 'minres'"):
+        petrov.solve(A, b, backend="petsc", method="minres")
+    with pytest.raises(ValueError, match="backend must be 'auto' or 'petsc'"):
+        petrov.solve(A, b, backend="cuda")

@@ -36,6 +36,7 @@ OPTIONAL = {
     "sksparse",
     "tenpy",
     "torch",
+    "torch_geometric",
 }
 VARYING = {  # what no two runs, or no two processors, share
     r" \(\+ \S+ s compiling, once\)": "",

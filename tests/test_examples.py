@@ -99,6 +99,9 @@ NUMBERS: dict[str, Callable[[Any], bool]] = {  # the example, and what holds for
     "28_line_source.py": lambda r: (  # the ring is round
         r.error < 1e-2 and max(r.ranks) <= 90 and abs(r.mean[38, 25] / r.mean[30, 37] - 1) < 0.02
     ),
+    "30_poisson_on_ranks.py": lambda r: (
+        abs(r.mean - 0.035159) < 1e-6 and r.iterations < 100 and max(r.recycled[2:]) < 0.7 * min(r.plain[2:])
+    ),
     "09_heat_in_time.py": lambda r: list(r.values()) == sorted(r.values(), reverse=True) and min(r.values()) < 0.5 * r["zero"],
 }
 

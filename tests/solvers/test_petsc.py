@@ -61,6 +61,19 @@ def test_ours_inside_a_ksp(ranks):
     assert len(set(counts.values())) == 1 and len(counts) == ranks + 1, counts
 
 
+def test_the_example_on_two_ranks_prints_what_it_prints_on_one():
+    example = Path(__file__).parents[2] / "examples" / "30_poisson_on_ranks.py"
+    printed = []
+    for ranks in (1, 2):
+        ran = subprocess.run(
+            ["mpiexec", "-n", str(ranks), sys.executable, str(example)], env={**os.environ, **ALONE}, capture_output=True, text=True,
+            timeout=240, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        printed.append([int(number) for number in "".join(ran.stdout.splitlines()[-2:]).replace(",", " ").replace("]", " ").split() if number.isdigit()])
+    assert len(printed[0]) == len(printed[1]) >= 10 and np.abs(np.subtract(*printed)).max() <= 2
+
+
 def test_a_rank_that_fails_ends_the_job():
     ran = launched(2, "failing")
     assert ran.returncode != 0 and "this rank has had enough" in ran.stderr and "not reached" not in ran.stdout

@@ -73,10 +73,12 @@ def totals(right_hand_sides: int) -> Callable[[Sample], float]:
 
 
 class Help(NamedTuple):
-    """The network beside its twin of tuned scalars: iterations and totals of 1 and 10 right-hand sides, as paired ratios."""
+    """The network beside its twin of tuned scalars, or beside its start where scalars that were tuned on one family do worse than
+    that on another: iterations and totals of 1 and 10 right-hand sides, as paired ratios."""
 
     kin: str
     problem: str
+    twin: str
     iterations: Spread
     one: Spread
     ten: Spread
@@ -92,11 +94,12 @@ class Help(NamedTuple):
 def helps(rows: Sequence[Row]) -> list[Help]:
     found = []
     for one in standings(rows):
-        if one.network is None or one.scalars is None or OK not in (one.network.status,) or one.scalars.status != OK:
+        if one.network is None or one.network.status != OK or one.scalars is None:
             continue
-        parts = [paired(one.network, one.scalars, what) for what in (iterations, totals(1), totals(10))]
-        if all(part is not None for part in parts):
-            found.append(Help(one.kin, one.problem, *parts))  # type: ignore[arg-type]
+        twin = min(right(row for row in (one.scalars, one.untrained) if row), key=lambda row: total(row, 10), default=None)
+        parts = [paired(one.network, twin, what) for what in (iterations, totals(1), totals(10))]
+        if twin is not None and all(part is not None for part in parts):
+            found.append(Help(one.kin, one.problem, twin.method, *parts))  # type: ignore[arg-type]
     return found
 
 

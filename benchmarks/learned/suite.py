@@ -63,8 +63,8 @@ def show(result: Document, console: Console) -> None:
             shown.add_row(one.family, one.method, ", ".join(f"{n:,}: {count}" for n, count in one.counts), f"{one.slope:.2f}")
         console.print(shown)
     if pairs := helps(result.rows):
-        title = "network / scalars alone: does learning help?"
-        shown = plain_table(title, ("of", "on", "iterations", "1 solve", "10 solves", ""))
+        title = "network / its scalars or its start, whichever is better: does learning help?"
+        shown = plain_table(title, ("of", "on", "beside", "iterations", "1 solve", "10 solves", ""))
         for pair in pairs:
             shown.add_row(*help_line(pair).values())
         console.print(shown)

@@ -65,7 +65,8 @@ def trouble(row: Row) -> dict[str, str]:
 
 def help_line(one: Help) -> dict[str, str]:
     return {
-        "kin": one.kin, "problem": one.problem, "iterations": said(one.iterations), "one": said(one.one), "ten": said(one.ten),
+        "kin": one.kin, "problem": one.problem, "twin": one.twin,
+        "iterations": said(one.iterations), "one": said(one.one), "ten": said(one.ten),
         "word": one.word,
     }  # fmt: skip
 

@@ -182,5 +182,5 @@ def tally(rows: Sequence[Row]) -> str:
     said = stages.tally(verdicts(rows))
     if helped:
         won = sum(one.word == "helps" for one in helped)
-        said += f" Learning beat tuned scalars in iterations and time on {won} of {len(helped)} pairs of problem and network."
+        said += f" Learning beat its twins in iterations and time on {won} of {len(helped)} pairs of problem and network."
     return said

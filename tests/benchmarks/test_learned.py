@@ -247,6 +247,9 @@ def test_learning_is_judged_beside_scalars_and_training_by_what_it_saves():
     slower = three("families", "g", "graph-multigrid", (50.0, 1.0, 8), (1.0, 2.0, 10), (1.0, 3.0, 20))
     more = three("families", "h", "graph-multigrid", (1.0, 1.0, 12), (1.0, 2.0, 10), (1.0, 3.0, 20))
     assert [one.word for one in standings.helps([*better, *slower, *more])] == ["helps", "fewer iterations, no time", "does not help"]
+    brittle = three("families", "k", "graph-multigrid", (1.0, 4.0, 40), (1.0, 8.0, 80), (1.0, 3.0, 20))
+    (one,) = standings.helps(brittle)
+    assert one.word == "does not help" and one.twin == "graph-multigrid untrained", "to beat bad scalars is no help"
     assert paired(better[0], better[1], lambda one: one.iterations).median == 0.8
     rival = row("families", "f", "IC(0)", "baseline", 1.0, 3.0, 40)
     best = row("families", "f", "direct", "baseline", 3.5, 0.05, 1)

@@ -50,7 +50,7 @@ class GraphMultigrid:
     Notes
     -----
     A: stored, NumPy or SciPy (any format), real, symmetric, positive diagonal. Set-up in double precision, the cycle in single;
-    O(nnz width) for the networks, about 15 ns an entry at width 8; memory as `SmoothedAggregation`. M.update(A2) keeps order,
+    O(nnz width) for the networks, about 20 ns an entry at width 12; memory as `SmoothedAggregation`. M.update(A2) keeps order,
     aggregates and patterns. M is probed at set-up, at half the cost of an application. Where that fails `SmoothedAggregation` is
     used, and where thousands of unknowns do not couple `Jacobi`, each with a RuntimeWarning that says why. Raises ValueError for
     a matrix that is not symmetric or whose diagonal is not positive, TypeError if it is complex or its entries are not stored.
@@ -97,7 +97,7 @@ class GraphMultigrid:
 
     @classmethod
     def untrained(
-        cls, *, rung: str = "mlp", width: int = 8, channels: int = 4, seed: int = 28_657, coarsest: int = 100
+        cls, *, rung: str = "mlp", width: int = 12, channels: int = 4, seed: int = 28_657, coarsest: int = 100
     ) -> GraphMultigrid:  # fmt: skip
         """The recipe before training: its scalars at values that work, its networks silent, so that all rungs are the same."""
         if rung not in RUNGS:

@@ -172,8 +172,8 @@ def _decide(start, count, table, out, scalars, strong, near, far):
         size = max(abs(table[0, e]), abs(table[1, e]))
         gate = min(max((size - threshold) * opening, ZERO), ONE)
         gate = gate * positive if table[2, e] > ZERO else gate
-        near[e] = min(max(gate + out[1, e], ZERO), MOST)
-        far[e] = min(max(gate + out[2, e], ZERO), MOST)
+        near[e] = min(max(gate + gate * out[1, e], ZERO), MOST)
+        far[e] = min(max(gate + gate * out[2, e], ZERO), MOST)
 
 
 @part

@@ -75,14 +75,22 @@ def shapes(rung: str, width: int, channels: int) -> dict[str, tuple[int, ...]]:
 
 
 def untrained(rung: str, width: int, channels: int, seed: int) -> dict[str, np.ndarray]:
-    """Scalars at their start; first layers drawn from +-1/sqrt(inputs), last layers zero: every rung starts as `scalars`."""
+    """Scalars at their start; last layers zero, so that every rung starts as `scalars`. The first hidden units hand on a feature
+    each, so that what depends on one feature is learned first; others are drawn from +-1/sqrt(inputs), as are messages."""
     rng = np.random.default_rng(seed)
     weights = {"scalars": np.array([raw(name, s.start) for name, s in SCALARS.items()])}
-    for name, shape in shapes(rung, width, channels).items():
-        if name != "scalars":
-            inputs = shapes(rung, width, channels)[name.replace("bias", "weight")][1]
-            drawn = rng.uniform(-1.0, 1.0, shape) / math.sqrt(inputs)
-            weights[name] = drawn if ".0." in name else np.zeros(shape)
+    wanted = shapes(rung, width, channels)
+    for name, shape in wanted.items():
+        if name == "scalars":
+            continue
+        inputs = wanted[name.replace("bias", "weight")][1]
+        drawn = rng.uniform(-1.0, 1.0, shape) / math.sqrt(inputs) if ".0." in name else np.zeros(shape)
+        if name in ("edge.0.weight", "row.0.weight"):
+            first = min(width, OF_EDGE if name[0] == "e" else OF_ROW)
+            drawn[:first] = np.eye(first, inputs)
+        if name in ("edge.0.bias", "row.0.bias"):
+            drawn[:OF_EDGE if name[0] == "e" else OF_ROW] = 0.0
+        weights[name] = drawn
     return weights
 
 

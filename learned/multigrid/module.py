@@ -58,7 +58,7 @@ class Ladder(nn.Module):
         if not hasattr(self, "edge"):
             return strength, gate, gate
         out = self.edge(torch.cat([features, heard_i, heard_j], 1))
-        return strength + out[:, 0], bounded(gate + out[:, 1]), bounded(gate + out[:, 2])
+        return strength + out[:, 0], bounded(gate + gate * out[:, 1]), bounded(gate + gate * out[:, 2])
 
 
 def bounded(gate: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def test_update_is_set_up_on_the_same_aggregates():
 def test_kernels_are_the_networks_in_torch(rung):
     torch = pytest.importorskip("torch")
     A = matrix(sp.csr_array(FAMILIES["fem2d"].system(500, 3).A))
-    it = recipe(rung, 0.4)
+    it = recipe(rung, 0.15)
     facts, diagonal = coarsening.facts_of(A)
     got = coarsening.chosen(A, facts, diagonal, ladder.packed(it.weights))
     at, module = coarsening.features_of(A, facts), it.module

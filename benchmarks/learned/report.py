@@ -23,6 +23,7 @@ COLOURS = {  # learned: dark and full; its scalars broken; its start dotted; bas
 BASELINES = {
     "Jacobi": "#a9a9a9", "IC(0)": "#c49c00", "SmoothedAggregation, V": "#7fb800", "GeometricMultigrid, W": "#17a2b8",
     "PyAMG SA": "#b3261e", "PyAMG RS": "#e39c9c", "direct": "#555555",
+    "hypre + PETSc cg": "#5e3c99",
 }  # fmt: skip
 LINES = {"network": ("-", "o"), "scalars": ((0, (4, 2)), "s"), "untrained": (":", "^"), "baseline": ("-", ".")}
 

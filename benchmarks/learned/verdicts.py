@@ -9,10 +9,10 @@ from typing import Any
 from .. import stages
 from ..document import OK, SKIPPED, Row, by_problem
 from ..sequences.verdicts import Verdict
-from ..table import ratio
+from ..table import ratio, seconds
 from . import definite, works
-from .samples import paired, said
-from .standings import CLASSICAL, helps, iterations, role, standings, totals
+from .samples import of, paired, said
+from .standings import CLASSICAL, Standing, helps, iterations, role, standings, totals
 from .ways import DIRECTIONS, NETWORK, SCALARS
 
 WORKS = {
@@ -25,6 +25,7 @@ WORKS = {
     definite.WORK: "symmetric and positive on every matrix at hand",
 }
 ONE_BAR, ONE_TARGET, TEN_BAR = 1.0, 0.8, 0.85  # of our geometric multigrid's seconds
+INFERENCE = 30e-3  # s, at 1024^2
 FEWEST, MOST = 7, 11  # iterations on grids, whatever the size
 NOISE_BAR = 25
 PYAMG_BAR, PYAMG_TARGET = 1 / 2, 1 / 4
@@ -65,7 +66,19 @@ def of_grids(rows: Sequence[Row]) -> list[Verdict]:
                 )
                 for k, bar, target in ((1, ONE_BAR, ONE_TARGET), (10, TEN_BAR, None))
             ]  # fmt: skip
+        if one.problem.startswith(works.GRID) and one.kin == "grid-multigrid-2d" and one.problem.endswith("1024^2"):
+            found.append(of_inference(one))
     return found
+
+
+def of_inference(one: Standing) -> Verdict:
+    """What the network adds to the set-up of the same cycle without one."""
+    parts = [of(row, lambda s: s.setup) for row in (one.network, one.scalars) if row is not None and row.status == OK]
+    both = [part.median for part in parts if part is not None]
+    more = both[0] - both[1] if len(both) == 2 else None
+    told = "no weights here" if more is None else f"{1e3 * more:.1f} ms"
+    what = f"{one.problem}: set-up of the network beyond that of its scalars"
+    return Verdict(works.GRID, what, told, seconds(INFERENCE), None if more is None else more <= INFERENCE)
 
 
 def of_meshes(rows: Sequence[Row]) -> list[Verdict]:

@@ -203,6 +203,9 @@ def test_grids_are_held_against_the_best_geometric_cycle():
     ]  # fmt: skip
     one, ten = verdicts(rows)
     assert one.met and "0.90 of GeometricMultigrid, W" in one.found and not ten.met and "18" not in ten.found
+    million = [replace(one, problem="grids: g 1024^2") for one in three("grids", "", "grid-multigrid-2d", (0.06, 0.1, 8), (0.031, 0.1, 10), (0.03, 0.1, 20))]
+    assert verdicts(million)[-1].met and "29.0 ms" in verdicts(million)[-1].found
+    assert verdicts([million[0], replace(million[1], history=[[*v[:2], 0.02, *v[3:]] for v in million[1].history])])[-1].met is False
     skipped = [*rows[:3], replace(rows[3], status="SKIPPED", history=[]), *rows[4:]]
     assert [v.met for v in verdicts(skipped)] == [None, None] and "not measured" in tally(skipped)
     lost = [*rows[:3], replace(rows[3], status="NOT CONVERGED", history=[]), *rows[4:]]

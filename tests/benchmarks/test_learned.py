@@ -149,6 +149,8 @@ def test_every_form_of_what_was_learned_has_a_way():
     found = ways.learned_ways()
     for one in ways.LEARNED:
         assert {way.role for way in found if way.kin == one.name} == {ways.UNTRAINED, ways.SCALARS, ways.NETWORK}
+    for choose in (ways.ways, works.algebraic):
+        assert {way.name for way in found} <= {way.name for way in choose()}, "no network without its twins"
     recipe, absent = ways.loaded("no such weights")
     assert recipe is None and "no such weights" in absent and ways.fingerprint("no such weights") == {"digest": "", "seconds": None}
 

@@ -22,7 +22,7 @@ class GridArchitecture:
     with a skip, one), on the coarse grid and after the upsampling (pairs with a skip). coarsest: None for this network f, that of
     the paper; a number for f on a ladder of grids, y_l = f(r_l) + gain P y_(l+1), r_(l+1) the means of 4 r_l over 2^dim cells, P
     (multi)linear interpolation, down to the grid whose longest side has at most so many cells: one more for every doubling. f is
-    the same on all of them, and reads r_l / rms(r_l).
+    the same on all of them, and reads r_l / rms(r_l); by the 4, the square of the ratio of their cells, so are its equations.
 
     >>> from petrov.learned.networks.grid_network import GridArchitecture
     >>> GridArchitecture(dim=3).parameters, GridArchitecture(dim=3, down=6, coarse=10, up=6).parameters

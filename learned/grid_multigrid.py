@@ -23,15 +23,18 @@ from ..solvers.preconditioners.multigrid.geometric import (
     strengths,
     weaker,
 )  # fmt: skip
-from ..solvers.preconditioners.multigrid.grid_level import GridLevel, dense_inverse, tail
+from ..solvers.preconditioners.multigrid.grid_level import GridLevel, dense_inverse
 from ..solvers.preconditioners.multigrid.hierarchy import compiled
 from ..solvers.preconditioners.multigrid.interpolated_level import InterpolatedLevel, in_pairs
+from ..solvers.preconditioners.multigrid.interpolated_tail import interpolated_tail
 from ..solvers.preconditioners.multigrid.tensor_grid import TensorGrid, coarsening
 from .families import family
 from .probe import defect
 
 FEATURES = 11  # of a path: see grid_paths
 PROBED = 5_000  # cells below which a level is probed
+TAIL = 70_000  # cells below which levels are cycled in one call, on one thread
+TWICE = 0.1  # the part of the finest level's cells up to which a level may be visited twice
 LARGEST = 16.0  # of a factor, which the network gives between 1e-8 and this
 
 
@@ -83,7 +86,7 @@ class GridMultigrid:
 
     dim: int
     weights: Mapping[str, np.ndarray]
-    sweeps: tuple[int, ...] = (3, 3)
+    sweeps: tuple[int, ...] = (3, 4)
     grid: tuple[int, ...] | None = None
 
     name = "grid multigrid"
@@ -103,7 +106,7 @@ class GridMultigrid:
                 raise ValueError(f"{name} must be float64 {shape} and finite; got {got.dtype} {got.shape}")
 
     @classmethod
-    def untrained(cls, dim: int = 2, *, hidden: int = 16, sweeps: tuple[int, ...] = (3, 3), seed: int = 24_499) -> GridMultigrid:
+    def untrained(cls, dim: int = 2, *, hidden: int = 12, sweeps: tuple[int, ...] = (3, 4), seed: int = 24_499) -> GridMultigrid:
         """Before training: all factors are one; hidden=0 for the scalars of an ablation."""
         rng, shapes = np.random.default_rng(seed), shapes_of(hidden)
         weights = {name: np.zeros(shape) for name, shape in shapes.items()}
@@ -111,6 +114,10 @@ class GridMultigrid:
             if name in weights:
                 weights[name] = size * rng.standard_normal(shapes[name])
         return cls(dim, weights, sweeps)
+
+    def in_space(self) -> GridMultigrid:
+        """The same weights for three dimensions: a network reads means over what is beside a path, so they fit."""
+        return replace(self, dim=3)
 
     @property
     def hidden(self) -> int:
@@ -151,8 +158,8 @@ class GridMultigrid:
             M = hierarchy(self, A)
         except ValueError as error:
             return instead(SmoothedAggregation(), A, str(error))
-        small = next((k for k, level in enumerate(M.levels) if level.size < PROBED), len(M.levels) - 1)
-        below = replace(M, levels=M.levels[small:], shape=(M.levels[small].size,) * 2, pool=[])
+        small = M.levels[-1].below(PROBED)
+        below = replace(M, levels=(small,), shape=(small.size,) * 2, pool=[])
         found = defect(below, pairs=1, dtype=np.float32)
         return instead(GeometricMultigrid(grid=self.grid), A, found) if found else M
 
@@ -189,27 +196,38 @@ def hierarchy(recipe: GridMultigrid, A: Any, known: TensorGrid | None = None) ->
             levels.append(GridLevel(grid, inverse, couplings, step))
         couplings, excess = couplings_below, excess_below
         strength, grid = weaker(strength, step), step.coarse
-    last = tail([(grid, inverted(grid, couplings, excess), couplings, None)], dense_inverse(grid, couplings, excess), [False])
+    first = len(levels)  # of the tail
+    while first > 0 and isinstance(levels[first - 1], InterpolatedLevel) and levels[first - 1].size < TAIL:
+        first -= 1
+    dense = dense_inverse(grid, couplings, excess)
+    last = interpolated_tail(levels[first:], grid, couplings, inverted(grid, couplings, excess), dense, finest.size * TWICE)
     renew = partial(hierarchy, recipe, known=finest)
-    return compiled(Hierarchy((*levels, last), A.shape, A.dtype, GridMultigrid.name, "V", scale, renew))
+    return compiled(Hierarchy((*levels[:first], last), A.shape, A.dtype, GridMultigrid.name, "V", scale, renew))
 
 
 def drawn(recipe: GridMultigrid, grid: TensorGrid, step: Any, level: tuple[np.ndarray, ...], sweeps: int) -> tuple[Any, ...]:
     """Weights of interpolation of a level, couplings and excess of the next."""
     from . import grid_paths as kernels
+    from . import grid_weights
 
     rows, _, width = grid.field
     slots, (tx, ty, tz, inverse, excess) = 1 + sum(count > 1 for count in grid.shape), level
-    couplings = np.concatenate([t for t in (tx, ty, tz) if t.shape == grid.field])
+    couplings = together([t for t in (tx, ty, tz) if t.shape == grid.field])
     kernels.wrap(grid.size, len(couplings), couplings)
     kernels.wrap(grid.size, rows, inverse)
     weights, below, coarse_excess = np.zeros((rows, slots, width), np.float32), fields(step.coarse), fields(step.coarse)[0]
     flat, shape = (couplings.reshape(-1), inverse.reshape(-1), excess.reshape(-1)), (grid.shape[0], grid.shape[1], width)
     where = (weights.reshape(-1), sweeps, slots, step.starts_z, step.starts_y)
     kernels.paths(grid.size, shape, grid.shape[2], flat, network(recipe.weights), *where, below)
-    kernels.weigh(grid.size, shape, grid.shape[2], flat, factors(recipe.weights["excess"]), *where, coarse_excess)
+    grid_weights.weigh(grid.size, shape, grid.shape[2], flat, factors(recipe.weights["excess"]), *where, coarse_excess)
     weights[:, 1, 0], weights[:, 1, -1] = weights[:, 1, -2], weights[:, 1, 1]  # around the torus, for the kernels
     return weights, below, coarse_excess
+
+
+def together(parts: list[np.ndarray]) -> np.ndarray:
+    """These fields one after the other in one array: that which they are views of, if there is one."""
+    whole = parts[0].base
+    return whole if whole is not None and whole.size == sum(part.size for part in parts) else np.concatenate(parts)
 
 
 def network(weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:

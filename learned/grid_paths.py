@@ -1,9 +1,7 @@
-"""What a learned multigrid reads of a grid and draws from it: weights of interpolation, couplings of the next level.
+"""What a learned multigrid draws from a grid: what cells take along their paths, and the couplings of the next level.
 
-A path leads from a cell across the face of its aggregate to the next cell. Every path has one end among the cells that
-interpolate, 2 m + (k + j + sweeps) % 2 of row (k, j), and is looked at from there, a row of them at a time. Fields are laid out
-as in solvers/kernels/grid.py; the couplings of all directions stand one after the other in one flat array, so that a place in it
-tells direction, row, parity and cell.
+Every path has one end among the cells that interpolate, 2 m + (k + j + sweeps) % 2 of row (k, j), and is looked at from there, a
+row of them at a time. Its features are ratios of couplings near either end; a network gives two factors.
 """
 
 from __future__ import annotations
@@ -14,82 +12,13 @@ from numba import prange
 from ..solvers.kernels.grid import _wrap
 from ..solvers.kernels.single_lanes import SINGLES, difference, fused, larger, load, product, quotient, spread, store, total
 from ..solvers.kernels.threads import part, twins
+from .grid_places import U0, U1, _any, _beside, _bonds, _closed, _cross, _end_places, _keep, _place
 
 FEATURES, HALF = 11, 5
 MEMBERS = 3  # couplings in the mean that is a feature, at most
 PATH, BOND, THERE, COUPLING, WEIGHT = range(FEATURES, FEATURES + 5)
 BUFFERS = FEATURES + 5
 TINY, FAR = np.float32(1e-30), np.float32(1e25)  # FAR: a resistance from which on there is no coupling
-U0, U1 = np.uintp(0), np.uintp(1)
-
-
-@part
-def _place(axis, k, j, q, s, shape, across):
-    """(k, j, parity, shift) of the next cell along an axis: the one of another aggregate (across), or of the same."""
-    nz, ny = shape[0], shape[1]
-    if axis == 0:
-        return k, j, 1 - q, (s - 1 + 2 * q if across else s)
-    if axis == 1 and ny > 1:
-        if across:
-            return k, (j - 1 + 2 * (j % 2)) % ny, q, s
-        return k, min(j + 1 - 2 * (j % 2), ny - 1), q, s  # of a single cell: itself
-    if across:
-        return (k - 1 + 2 * (k % 2)) % nz, j, q, s
-    return min(k + 1 - 2 * (k % 2), nz - 1), j, q, s
-
-
-@part
-def _inner(axis, k, j, q, s, shape):
-    """Where the couplings along an axis within the aggregate begin. Axes: x, then those of y and z that are there."""
-    nz, ny, width = shape
-    if axis == 0:
-        return 2 * (k * ny + j) * width + s
-    if axis == 1 and ny > 1:
-        return 2 * nz * ny * width + (2 * (k * ny + j - j % 2) + q) * width + s
-    return axis * 2 * nz * ny * width + (2 * ((k - k % 2) * ny + j) + q) * width + s
-
-
-@part
-def _cross(axis, k, j, q, s, shape):
-    """Where the couplings along an axis to the next aggregate begin."""
-    nz, ny, width = shape
-    if axis == 0:
-        return (2 * (k * ny + j) + 1) * width + s - 1 + q
-    if axis == 1 and ny > 1:
-        return 2 * nz * ny * width + (2 * (k * ny + (j if j % 2 else (j - 1) % ny)) + q) * width + s
-    return axis * 2 * nz * ny * width + (2 * ((k if k % 2 else (k - 1) % nz) * ny + j) + q) * width + s
-
-
-@part
-def _beside(places, inner, axis, axes, k, j, q, s, shape):
-    """The couplings of the other cells of this face of the aggregate, along the axis: within it, or across the face."""
-    count = 0
-    for first in range(axes):
-        if first != axis:
-            K, J, Q, S = _place(first, k, j, q, s, shape, False)
-            places[count] = _inner(axis, K, J, Q, S, shape) if inner else _cross(axis, K, J, Q, S, shape)
-            count += 1
-            for second in range(first + 1, axes):
-                if second != axis:
-                    L, I, P, T = _place(second, K, J, Q, S, shape, False)
-                    places[count] = _inner(axis, L, I, P, T, shape) if inner else _cross(axis, L, I, P, T, shape)
-                    count += 1
-    return count
-
-
-@part
-def _end_places(places, counts, axis, axes, k, j, q, s, shape):
-    """Where the five features of one end are: couplings within the aggregate along the path, across it here and at the far end,
-    beside it along the path; couplings to other aggregates across it."""
-    K, J, Q, S = _place(axis, k, j, q, s, shape, False)
-    counts[0], counts[1], counts[2], counts[4] = 1, axes - 1, axes - 1, axes - 1
-    places[0, 0], at = _inner(axis, k, j, q, s, shape), 0
-    for other in range(axes):
-        if other != axis:
-            places[1, at], places[2, at] = _inner(other, k, j, q, s, shape), _inner(other, K, J, Q, S, shape)
-            places[4, at] = _cross(other, k, j, q, s, shape)
-            at += 1
-    counts[3] = _beside(places[3], True, axis, axes, k, j, q, s, shape)
 
 
 @part
@@ -149,42 +78,6 @@ def _network(buffers, count, inner, inner_bias, outer, outer_bias):
 
 
 @part
-def _bonds(flat, at, axes, k, j, q, s, shape, couplings, inverse, nx, h):
-    """What ties cells to their aggregates, 2 / axes times the couplings within, and the diagonal where there is no next cell."""
-    nz, ny, width = shape
-    full, scale = h - h % SINGLES, np.float32(2) / np.float32(axes)
-    x, y, z, factor = _inner(0, k, j, q, s, shape), _inner(1, k, j, q, s, shape), 0, spread(scale)
-    if axes > 2:
-        z = _inner(2, k, j, q, s, shape)
-    for m in range(0, full, SINGLES):
-        value = total(load(couplings, x + m), load(couplings, y + m))
-        if axes > 2:
-            value = total(value, load(couplings, z + m))
-        store(flat, at + m, product(value, factor))
-    for m in range(full, h):
-        value = couplings[x + m] + couplings[y + m]
-        if axes > 2:
-            value += couplings[z + m]
-        flat[at + m] = scale * value
-    here, last = (2 * (k * ny + j) + q) * width, h - s
-    if (ny > 1 and j == ny - 1 and ny % 2) or (nz > 1 and k == nz - 1 and nz % 2):
-        for m in range(h):
-            if inverse[here + s + m] > 0:
-                flat[at + m] += 1 / inverse[here + s + m]
-    elif nx % 2 and q == 0 and 0 <= last < h and inverse[here + h] > 0:
-        flat[at + last] += 1 / inverse[here + h]
-
-
-@part
-def _closed(axes, k, j, q, m, shape, couplings):
-    """How many paths of the cell m of a row end at a wall."""
-    count = 0
-    for axis in range(axes):
-        count += 0 if couplings[_cross(axis, k, j, q, 1, shape) + m] > 0 else 1
-    return count
-
-
-@part
 def _begin(buffers, start, axis, axes, k, j, q, shape, couplings, inverse, excess, nx, h):
     """The paths along an axis of the ends in row (k, j): the couplings across, shares of the excess where they end at a wall, and
     what ties both ends to their aggregates: bond here, resistance there; zero if there is no other end."""
@@ -211,15 +104,6 @@ def _begin(buffers, start, axis, axes, k, j, q, shape, couplings, inverse, exces
 
 
 @part
-def _any(field, first, count):
-    """Whether one of these numbers is positive."""
-    largest = np.float32(0)
-    for m in range(np.uintp(first), np.uintp(first + count)):
-        largest = max(largest, field[m])
-    return largest > 0
-
-
-@part
 def _finish(buffers, start, weights, slot, sums, shift, h):
     """What the ends take along their paths, not yet weighed; into sums the couplings of the aggregates."""
     length, flat, full = buffers.shape[1], buffers.reshape(-1), h - h % SINGLES
@@ -232,13 +116,16 @@ def _finish(buffers, start, weights, slot, sums, shift, h):
         store(weights, slot + m, taken)
         whole = total(total(along, end), quotient(one, larger(load(flat, bond + m), least)))
         some = quotient(end, larger(end, spread(TINY)))  # one, or zero at a wall
+        tied = larger(difference(spread(FAR), whole), spread(np.float32(0)))
+        some = product(some, quotient(tied, larger(tied, spread(TINY))))  # nor where an end is not tied to its aggregate
         given = quotient(product(some, load(flat, coupling + m)), whole)
         store(sums, shift + m, total(load(sums, shift + m), given))
     for m in range(full, h):
         along, end = 1 / max(flat[path + m], 1 / FAR), flat[there + m]
         weights[slot + m] = np.float32(1.25) * flat[weight + m] / (along + np.float32(0.5) * end)
-        if end > 0:
-            sums[shift + m] += flat[coupling + m] / (along + end + 1 / max(flat[bond + m], 1 / FAR))
+        whole = along + end + 1 / max(flat[bond + m], 1 / FAR)
+        if end > 0 and whole < FAR:
+            sums[shift + m] += flat[coupling + m] / whole
 
 
 @part
@@ -263,19 +150,6 @@ def _draw(axis, axes, rows, count, level, net, buffers, weights, sums, sweeps, s
         k, j = rows[i, 0], rows[i, 1]
         slot = ((k * ny + j) * slots + 1 + axis) * width + 1
         _finish(buffers, i * h, weights, slot, sums, (k + j + sweeps) % 2 if axis == 0 else 1, h)
-
-
-@part
-def _keep(field, line, sums):
-    """The values of a coarse row in the layout of a field, and the copy around the torus; sums is cleared."""
-    h, line = len(sums) - 2, np.uintp(line)
-    for m in range(np.uintp(h // 2)):
-        field[line, U0, m + U1] = sums[m + m + U1]
-        field[line, U1, m + U1] = sums[m + m + U1 + U1]
-    if h % 2:
-        field[line, U0, np.uintp(h // 2 + 1)] = sums[h]
-    for m in range(np.uintp(h + 2)):
-        sums[m] = 0
 
 
 @part
@@ -319,80 +193,6 @@ def paths(cells, shape, nx, level, net, weights, sweeps, slots, starts_z, starts
                 _keep(below[1], line, sums)
             else:
                 _keep(below[2], line, sums)
-
-
-@part
-def _weigh(k, j, axes, level, weights, room, sweeps, slots, shape, nx):
-    """From what the ends of a row take to weights whose sum is one, less what goes to walls."""
-    couplings, inverse, excess = level
-    h, ny, width, q = shape[2] - 2, shape[1], shape[2], (k + j + sweeps) % 2
-    first, row, half = (k * ny + j) * slots * width + 1, (2 * (k * ny + j) + q) * width + 1, np.float32(0.5 * axes)
-    full, tiny, own = h - h % SINGLES, spread(TINY), room
-    _bonds(own, 0, axes, k, j, q, 1, shape, couplings, inverse, nx, h)
-    for m in range(np.uintp(h)):
-        own[m] *= half
-    for block in range(0, h, 64):
-        if _any(excess, row + block, min(64, h - block)):
-            for m in range(block, min(block + 64, h)):
-                if excess[row + m] > 0 and _closed(axes, k, j, q, m, shape, couplings) == 0:
-                    own[m] += excess[row + m]  # a reaction
-    second, third = first + width, first + axes * width
-    for m in range(0, full, SINGLES):
-        mine = load(own, m)
-        whole = total(mine, total(load(weights, second + m), load(weights, third + m)))
-        if axes == 3:
-            whole = total(whole, load(weights, second + width + m))
-        part_of = quotient(spread(np.float32(1)), larger(whole, tiny))
-        store(weights, first + m, product(mine, part_of))
-        store(own, m, part_of)
-    for m in range(full, h):
-        whole = own[m] + weights[second + m] + weights[third + m] + (weights[second + width + m] if axes == 3 else np.float32(0))
-        part_of_one = 1 / max(whole, TINY)
-        weights[first + m] = own[m] * part_of_one
-        own[m] = part_of_one
-    for axis in range(axes):
-        slot, cross = first + (1 + axis) * width, _cross(axis, k, j, q, 1, shape)
-        for m in range(0, full, SINGLES):
-            coupling = load(couplings, cross + m)
-            some = quotient(coupling, larger(coupling, tiny))  # one, or zero at a wall
-            store(weights, slot + m, product(some, product(load(weights, slot + m), load(own, m))))
-        for m in range(full, h):
-            weights[slot + m] = weights[slot + m] * own[m] if couplings[cross + m] > 0 else np.float32(0)
-
-
-@part
-def _add_excess(sums, k, j, axes, level, factors, room, shape, nx):
-    """Add the excess of a row to its aggregates: of a cell at walls in series with what ties it to them, else as it is."""
-    couplings, inverse, excess = level
-    h = shape[2] - 2
-    for q in range(2):
-        row, bonds = (2 * (k * shape[1] + j) + q) * shape[2] + 1, False
-        for block in range(0, h, 64):
-            if _any(excess, row + block, min(64, h - block)):
-                if not bonds:
-                    _bonds(room, 0, axes, k, j, q, 1, shape, couplings, inverse, nx, h)
-                    bonds = True
-                for m in range(block, min(block + 64, h)):
-                    own = excess[row + m]
-                    if own > 0:
-                        walls = np.float32(_closed(axes, k, j, q, m, shape, couplings))
-                        if walls == 0:
-                            sums[m + 1] += factors[0] * own
-                        elif room[m] > 0:
-                            sums[m + 1] += factors[1] * walls / (1 / room[m] + walls / own)
-
-
-@twins
-def weigh(cells, shape, nx, level, factors, weights, sweeps, slots, starts_z, starts_y, coarse_excess):
-    """The weights, once all paths are drawn, and the excess of the next level; factors: of a reaction, of a wall."""
-    lines = len(starts_y) - 1
-    for line in prange((len(starts_z) - 1) * lines):
-        room, sums = np.empty(shape[2], np.float32), np.zeros(shape[2], np.float32)
-        for k in range(starts_z[line // lines], starts_z[line // lines + 1]):
-            for j in range(starts_y[line % lines], starts_y[line % lines + 1]):
-                _weigh(k, j, slots - 1, level, weights, room, sweeps, slots, shape, nx)
-                _add_excess(sums, k, j, slots - 1, level, factors, room, shape, nx)
-        _keep(coarse_excess, line, sums)
 
 
 @twins

@@ -57,7 +57,7 @@ COMPILED = [
 LATE_MODULES = {f"petrov.solvers.kernels.{name}" for name in COMPILED} | {"petrov.learned.networks.message_passing"}  # torch
 LATE_MODULES |= {"petrov.learned.networks.compiled", "petrov.learned.networks.convolution"}
 LATE_MODULES |= {"petrov.learned.multigrid.compiled", "petrov.learned.multigrid.module"}
-LATE_MODULES |= {"petrov.learned.grid_paths", "petrov.learned.networks.path_network"}
+LATE_MODULES |= {"petrov.learned.grid_paths", "petrov.learned.grid_weights", "petrov.learned.networks.path_network"}
 LATE_MODULES |= {"petrov.rom.ttn.compiled", "petrov.rom.ttn.compiled_factors"}
 
 

@@ -39,7 +39,7 @@ MULTIGRID: dict[str, Any] = {
 }  # fmt: skip
 PLANE: dict[str, Any] = {
     "families": ("fv2d", "rough2d"), "sizes": (1024, 1024, 4096), "unseen_sizes": (9216,), "count": 192, "held_out": 8,
-    "options": {"columns": 4, "unrolled": 7, "rate": 1e-2, "decay": 0.994, "every": 50, "steps": 500},
+    "options": {"columns": 4, "unrolled": 7, "rate": 1e-2, "decay": 0.995, "every": 100, "steps": 800},
 }  # fmt: skip
 # What was learned in the plane holds in space, and costs a tenth there: it is where space starts.
 SPACE: dict[str, Any] = {

@@ -92,7 +92,7 @@ def _root(typingctx: Any, a: Any) -> Any:
 
 
 def _chosen(compiled: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
-    made: Any = intrinsic(compiled) if COMPILED else plain  # type: ignore[operator]
+    made: Any = intrinsic(compiled) if COMPILED else plain
     return made
 
 

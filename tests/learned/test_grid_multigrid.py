@@ -14,8 +14,7 @@ from petrov.learned import GridMultigrid, load, save
 from petrov.learned import grid_multigrid as recipes
 from petrov.learned.families import family
 from petrov.solvers import cg, problems
-from petrov.solvers.kernels import grid_sweeps
-from petrov.solvers.preconditioners.multigrid.interpolated_level import InterpolatedLevel
+from petrov.solvers.kernels import grid_sweeps, grid_sweeps_tail
 from petrov.solvers.problems.grid import finite_volumes
 
 SEED = 40_343
@@ -27,8 +26,9 @@ def wild(dim: int, hidden: int, sweeps: tuple[int, ...], size: float = 1.0) -> G
     return start.with_weights({name: size * rng.standard_normal(value.shape) for name, value in start.weights.items()})
 
 
+@pytest.mark.parametrize("tail", [0, 600])
 @pytest.mark.parametrize(("dim", "n", "hidden", "sweeps"), [(2, 32, 0, (3, 2)), (2, 32, 5, (2, 3)), (2, 48, 4, (4,)), (3, 12, 5, (3, 2))])
-def test_the_kernels_agree_with_the_cycle_in_torch(dim, n, hidden, sweeps):
+def test_the_kernels_agree_with_the_cycle_in_torch(dim, n, hidden, sweeps, tail, monkeypatch):
     torch = pytest.importorskip("torch")
     from petrov.learned.objectives import grid_multigrid as objective
 
@@ -40,8 +40,10 @@ def test_the_kernels_agree_with_the_cycle_in_torch(dim, n, hidden, sweeps):
         at = objective.prepared(dim, "cpu", family(f"fv{dim}d").system(n**dim, 3)._replace(A=A))
         levels = objective.levels(recipe, recipe.module, at.couplings, at.excess)
         expected = objective.cycle(recipe, levels, 0, torch.from_numpy(r).reshape(at.excess.shape)).numpy().ravel()
+    monkeypatch.setattr(recipes, "TAIL", tail)
+    monkeypatch.setattr(recipes, "TWICE", 0.0)  # a V-cycle
     M = recipes.hierarchy(recipe, A)
-    assert sum(isinstance(level, InterpolatedLevel) for level in M.levels) >= (2 if n == 32 else 1)
+    assert len(M.rows) >= 2 and len(M.levels) == (2 if tail else len(M.rows))
     assert np.linalg.norm(M @ r * A.diagonal().max() - expected) < 3e-6 * np.linalg.norm(expected)
 
 
@@ -69,7 +71,7 @@ GRIDS = {
     "even": lambda: finite_volumes(coefficient((20, 20)), ("dirichlet",) * 2),
     "odd": lambda: finite_volumes(coefficient((17, 13)), ("neumann", "dirichlet")),
     "torus": lambda: finite_volumes(coefficient((16, 12)), ("periodic", "dirichlet")),
-    "torus of threes": lambda: finite_volumes(coefficient((18, 10)), ("periodic",) * 2) + sp.diags_array(np.full(180, 0.01)),
+    "torus of threes": lambda: finite_volumes(coefficient((18, 10)), ("periodic",) * 2) + sp.diags_array(np.ones(180)),
     "reaction": lambda: problems.poisson(16, boundary="neumann").A + sp.diags_array(coefficient((256,))),
     "layers": lambda: layers(18),
     "cube": lambda: finite_volumes(coefficient((7, 6, 8)), ("dirichlet", "neumann", "dirichlet")),
@@ -80,6 +82,7 @@ GRIDS = {
 @pytest.mark.parametrize("name", GRIDS)
 def test_definite_whatever_the_weights(name, monkeypatch):
     monkeypatch.setattr(recipes, "DENSE", 12)
+    monkeypatch.setattr(recipes, "TWICE", 1.0)
     A = GRIDS[name]()
     for sweeps in ((3, 2), (2, 3)):
         M = recipes.hierarchy(wild(2, 6, sweeps, 2.0), A)
@@ -89,9 +92,10 @@ def test_definite_whatever_the_weights(name, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(61, 1, 45), (64, 1, 44), (48, 34, 31)])
-def test_the_bits_do_not_depend_on_the_chunks(shape):
+def test_the_bits_do_not_depend_on_the_chunks(shape, monkeypatch):
     nz, ny, nx = shape
     A = finite_volumes(coefficient((nz, nx) if ny == 1 else shape), ("dirichlet",) * (2 + (ny > 1)))
+    monkeypatch.setattr(recipes, "TAIL", 0)
     for sweeps in (2, 3):
         level = recipes.hierarchy(wild(2, 4, (sweeps,)), A).levels[0]
         w, step = level.work(), level.step
@@ -110,6 +114,23 @@ def test_the_bits_do_not_depend_on_the_chunks(shape):
             )  # fmt: skip
             found.add((below, w.u[:, :, 1:-1].tobytes()))
         assert len(found) == 1
+
+
+def test_two_visits_where_they_are_definite(monkeypatch):
+    """The estimate is the largest eigenvalue of M A; what it lets pass is visited twice and takes fewer iterations."""
+    for A, sweeps in ((problems.jump(32, contrast=1e4, seed=SEED).A, (3, 4)), (problems.noise(32, contrast=1e6, seed=SEED).A, (2,))):
+        monkeypatch.setattr(recipes, "TWICE", 0.0)
+        recipe = GridMultigrid.untrained(2, hidden=0, sweeps=sweeps)
+        tail, L = recipes.hierarchy(recipe, A).levels[-1], cholesky(A.toarray(), lower=True)
+        columns = recipes.hierarchy(recipe, A) @ np.eye(A.shape[0])
+        exact = eigvalsh(L.T @ (columns + columns.T) @ L / 2)[-1]
+        given = (tail.table, tail.coefficients, np.zeros(tail.vectors, np.float32), tail.maps, tail.dense)
+        assert 0.7 * exact <= grid_sweeps_tail.largest(0, 12, *given) <= 1.01 * exact
+    A = problems.jump(256, contrast=1e4, seed=SEED).A
+    once = iterations(recipes.hierarchy(GridMultigrid.untrained(2, hidden=0), A), A)
+    monkeypatch.setattr(recipes, "TWICE", 0.1)
+    M = recipes.hierarchy(GridMultigrid.untrained(2, hidden=0), A)
+    assert M.levels[-1].table[:, grid_sweeps_tail.TWICE].any() and iterations(M, A) < once
 
 
 @cache

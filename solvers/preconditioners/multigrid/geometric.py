@@ -138,10 +138,10 @@ def finest_level(A: DIA, found: list[TensorGrid], scale: float) -> tuple[TensorG
 
 
 def fields(grid: TensorGrid) -> Fields:
-    """Room for the couplings; one number for a direction that is not there."""
-    absent = np.zeros((1, 2, 1), np.float32)
-    nz, ny, _ = grid.shape
-    tx, ty, tz = (np.zeros(grid.field, np.float32) if there else absent for there in (True, ny > 1, nz > 1))
+    """Room for the couplings, views of one array; one number for a direction that is not there."""
+    absent, there = np.zeros((1, 2, 1), np.float32), (True, grid.shape[1] > 1, grid.shape[0] > 1)
+    whole = iter(np.zeros((sum(there), *grid.field), np.float32))
+    tx, ty, tz = (next(whole) if yes else absent for yes in there)
     return tx, ty, tz
 
 

@@ -34,7 +34,7 @@ def choose(A: Matrix, weights: Packed) -> Choice:
 
 
 def facts_of(A: Matrix) -> tuple[np.ndarray, np.ndarray]:
-    """(facts (n, 6) in single precision, diagonal (n,)) of the rows."""
+    """(facts (n, 7) in single precision, diagonal (n,)) of the rows."""
     from . import compiled
 
     diagonal, facts = np.empty(A.rows), np.empty((A.rows, compiled.FACTS), np.float32)
@@ -61,9 +61,9 @@ def features_of(A: Matrix, facts: np.ndarray) -> Features:
     off = np.flatnonzero(i != j)
     i, j, a, f = i[off], j[off], A.values[off], facts.astype(np.float64)
     scaled = [-a * f[i, 0], -a * f[j, 0], a * f[i, 1] * f[j, 1]]
-    known = [np.clip(x, -1.0, 1.0) for x in scaled] + [f[i, 2], f[j, 2], f[i, 3], f[j, 3], f[i, 4]]
+    known = [np.clip(x, -1.0, 1.0) for x in scaled] + [f[i, 2], f[j, 2], f[i, 3], f[j, 3], f[i, 6]]
     degrees = np.maximum(np.bincount(i, minlength=A.rows), 1.0)
-    return Features(off, i, j, np.stack(known, axis=1), f[:, 2:], degrees)
+    return Features(off, i, j, np.stack(known, axis=1), f[:, 2:6], degrees)
 
 
 def chosen(A: Matrix, facts: np.ndarray, diagonal: np.ndarray, weights: Packed) -> Choice:

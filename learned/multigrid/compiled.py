@@ -18,7 +18,7 @@ from .ladder import SPREAD as _SPREAD
 
 ROWS = 2_048  # rows of one chunk
 BLOCK = 256  # entries
-FACTS = 6
+FACTS = 7
 MOST, SPREAD = np.float32(_MOST), np.float32(_SPREAD)
 ZERO, ONE = np.float32(0), np.float32(1)
 LARGEST = np.float32(1 - 1e-6)  # -a_ij/m_i of the strongest coupling of a row, but for rounding: it is strong always
@@ -48,11 +48,12 @@ def _facts(low, high, indptr, indices, values, diagonal, facts):
         facts[i, 3] = largest / off if off > 0 else 0.0
         facts[i, 4] = (own + above - below) / (own + off) if own > 0 else 0.0
         facts[i, 5] = min(off / own, 4.0) if own > 0 else 0.0
+        facts[i, 6] = 1.0 / max(np.int64(indptr[i + 1]) - np.int64(indptr[i]) - 1, 1)
 
 
 @twins
 def facts_of(n, indptr, indices, values, diagonal, facts):
-    """By row: the diagonal, and 1/m, 1/sqrt(a_ii), p, q, s, t of `ladder`."""
+    """By row: the diagonal, and 1/m, 1/sqrt(a_ii), p, q, s, t, d of `ladder`."""
     for chunk in prange((n + ROWS - 1) // ROWS):
         low = np.int64(chunk) * ROWS
         _facts(low, min(low + ROWS, n), indptr, indices, values, diagonal, facts)
@@ -97,7 +98,7 @@ def _features(i, j, a, own, facts, heard, table, e):
 
 @part
 def _own(facts, i):
-    return facts[i, 0], facts[i, 1], facts[i, 2], facts[i, 3], facts[i, 4]
+    return facts[i, 0], facts[i, 1], facts[i, 2], facts[i, 3], facts[i, 6]
 
 
 @part

@@ -31,10 +31,10 @@ DEEP: dict[str, Any] = {
 MULTIGRID: dict[str, Any] = {
     "families": ("fem2d", "anisotropic2d", "fem3d", "stretched2d", "anisotropic2d", "fv2d", "anisotropic2d", "heat2d"),
     "sizes": (2000, 8000),
-    "unseen_sizes": (12_000,), "count": 96, "held_out": 1,
+    "unseen_sizes": (12_000,), "count": 96, "held_out": 2,
     "options": {
-        "loss": "work", "steps": 240, "batch": 3, "columns": 2, "unrolled": 10, "rate": 0.03, "decay": 0.992, "clip": 5.0,
-        "every": 40,
+        "loss": "work", "steps": 240, "batch": 3, "columns": 2, "unrolled": 10, "rate": 0.01, "decay": 0.993, "clip": 5.0,
+        "every": 60,
     },
 }  # fmt: skip
 PLANE: dict[str, Any] = {
@@ -47,6 +47,18 @@ SPACE: dict[str, Any] = {
     "options": {"columns": 4, "unrolled": 7, "rate": 3e-3, "decay": 0.985, "every": 40, "steps": 200},
 }  # fmt: skip
 DESCENT = {"loss": "energy", "rate": 1e-3, "decay": 0.998, "rtol": 1e-4, "every": 250}
+
+
+def gathering() -> GraphMultigrid:
+    """Where the training of a multigrid starts: few entries a row, as in two dimensions, and entries of the sign of the diagonal,
+    as anisotropy makes them, raise what is asked of a strong coupling: 2.5 / entries + positive part - 0.05, found by hand."""
+    start = GraphMultigrid.untrained()
+    weights = {name: value.copy() for name, value in start.weights.items()}
+    weights["edge.2.weight"][0, [3, 4, 7]] = -0.5, -0.5, -2.5
+    weights["edge.2.bias"][0] = 0.4  # and 0.35 is the threshold of the scalars
+    return start.with_weights(weights)
+
+
 RUNS: dict[str, Run] = {
     "conjugate-directions-2d": Run(ConjugateDirections.untrained, **OBSTACLES, options={**DESCENT, "steps": 1500}),
     "conjugate-directions-2d-deep": Run(
@@ -57,7 +69,7 @@ RUNS: dict[str, Run] = {
     "grid-multigrid-2d-scalars": Run(partial(GridMultigrid.untrained, hidden=0), **PLANE),
     "grid-multigrid-3d": Run(lambda: load("grid-multigrid-2d").in_space(), **SPACE),
     "grid-multigrid-3d-scalars": Run(lambda: load("grid-multigrid-2d-scalars").in_space(), **SPACE),
-    "graph-multigrid": Run(GraphMultigrid.untrained, **MULTIGRID),
+    "graph-multigrid": Run(gathering, **MULTIGRID),
     "graph-multigrid-scalars": Run(partial(GraphMultigrid.untrained, rung="scalars"), **MULTIGRID),
     "graph-factor-2d": Run(GraphFactor.untrained, **FACTORS, options={**SLOWLY, "steps": 1500, "unrolled": 16}),
     "sparse-inverse-2d": Run(SparseInverseNetwork.untrained, **FACTORS, options={**SLOWLY, "steps": 2000, "unrolled": 16}),

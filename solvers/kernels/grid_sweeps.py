@@ -170,19 +170,19 @@ def _down_stage(s, k, f, u, r, tx, ty, tz, inverse, room, sweeps, nz, ny):
 
 
 @part
-def _down(low, high, f, u, r, tx, ty, tz, inverse, weights, coarse, sums, sweeps, slots, nz, ny, starts_z, starts_y, home_z):
+def _down(low, high, f, u, r, tx, ty, tz, inverse, weights, coarse, sums, sweeps, slots, nz, ny, starts_z, starts_y):
     """The stages that a chunk of slabs can do by itself, and the coarse slabs."""
     f, u, inverse, tx, ty, tz = borrowed(f), borrowed(u), borrowed(inverse), borrowed(tx), borrowed(ty), borrowed(tz)
     r, weights, coarse, sums = borrowed(r), borrowed(weights), borrowed(coarse), borrowed(sums)
-    first = home_z[low + sweeps] + 1
+    first = (low + sweeps) // 2 + 1
     for front in range(low, high):
         for s in range(sweeps + 1):
             k = front - s
             if low + s <= k < high - s:
                 _down_stage(s, k, f, u, r, tx, ty, tz, inverse, sums, sweeps, nz, ny)
-        k = front - sweeps  # its residual is there; if it is the first of its aggregate, the one before is complete
-        if low + sweeps <= k < high - sweeps and k == starts_z[home_z[k]] and home_z[k] > first:
-            _restrict(home_z[k] - 1, r, weights, sums, coarse, sweeps, slots, nz, ny, starts_z, starts_y)
+        k = front - sweeps  # its residual is there; if it is the first of its aggregate, the aggregate before is complete
+        if low + sweeps <= k < high - sweeps and k % 2 == 0 and k // 2 > first:
+            _restrict(k // 2 - 1, r, weights, sums, coarse, sweeps, slots, nz, ny, starts_z, starts_y)
 
 
 @part
@@ -219,7 +219,7 @@ def _cut(chunk, chunks, starts_z):
 
 
 @twins
-def down(cells, chunks, f, u, r, tx, ty, tz, inverse, weights, coarse, sweeps, nz, ny, starts_z, starts_y, home_z):
+def down(cells, chunks, f, u, r, tx, ty, tz, inverse, weights, coarse, sweeps, nz, ny, starts_z, starts_y):
     """u = half sweeps for A u = f from zero; coarse = P^T (f - A u). chunks = 0 for a grid of few slabs."""
     slots, width = weights.shape[1], u.shape[2]
     f1, u1, r1, tx1, ty1, tz1, inverse1, weights1 = (
@@ -229,14 +229,13 @@ def down(cells, chunks, f, u, r, tx, ty, tz, inverse, weights, coarse, sweeps, n
     for chunk in prange(chunks):
         sums, low, high = np.empty(width, u.dtype), _cut(chunk, chunks, starts_z), _cut(chunk + 1, chunks, starts_z)
         _down(
-            low, high, f1, u1, r1, tx1, ty1, tz1, inverse1, weights1, coarse, sums, sweeps, slots, nz, ny, starts_z, starts_y,
-            home_z,
+            low, high, f1, u1, r1, tx1, ty1, tz1, inverse1, weights1, coarse, sums, sweeps, slots, nz, ny, starts_z, starts_y
         )  # fmt: skip
     for chunk in prange(chunks):
         sums, low = np.empty(width, u.dtype), _cut(chunk, chunks, starts_z)
         end = low if chunk > 0 else nz
         _down_between(
-            low, home_z[end - sweeps - 1], home_z[low + sweeps] + 1, f1, u1, r1, tx1, ty1, tz1, inverse1, weights1, coarse,
+            low, (end - sweeps - 1) // 2, (low + sweeps) // 2 + 1, f1, u1, r1, tx1, ty1, tz1, inverse1, weights1, coarse,
             sums, sweeps, slots, nz, ny, starts_z, starts_y,
         )  # fmt: skip
     if chunks == 0:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from .grid import _residual
-from .grid_sweeps import _down_plain, _up_plain
+from .grid_sweeps import _down, _down_between, _down_plain, _up, _up_between, _up_plain
 from .threads import part
 
 # Columns of the table: the grid, the width of a field's rows, slots of the weights, half sweeps, whether to visit twice; where
 # coefficients, vectors and the first slabs and rows of aggregates begin, and how many these are.
 NZ, NY, WIDTH, SLOTS, SWEEPS, TWICE, TX, TY, TZ, INVERSE, WEIGHTS, F, U, R, SAVED, STARTS_Z, STARTS_Y, PLANES, LINES = range(19)
 COLUMNS = 19
+FUSED = 100  # slabs from which the sweeps of a level go over memory together
 CONVERGED = 1e-8  # a part of r^T M r at the start that tells no more than rounding
 
 
@@ -55,20 +56,29 @@ def _down_level(level, below, coefficients, vectors, maps):
     r = vectors[level[R] : level[R] + _length(level) // 2]
     starts_z = maps[level[STARTS_Z] : level[STARTS_Z] + level[PLANES] + 1]
     starts_y = maps[level[STARTS_Y] : level[STARTS_Y] + level[LINES] + 1]
-    _down_plain(
-        f, u, r, tx, ty, tz, inverse, _weights(level, coefficients), _shaped(coarse, below), np.empty(level[WIDTH], f.dtype),
-        level[SWEEPS], level[SLOTS], level[NZ], level[NY], starts_z, starts_y,
-    )  # fmt: skip
+    weights, coarse_f, sums = _weights(level, coefficients), _shaped(coarse, below), np.empty(level[WIDTH], f.dtype)
+    sweeps, slots, nz, ny = level[SWEEPS], level[SLOTS], level[NZ], level[NY]
+    if nz < FUSED:
+        _down_plain(f, u, r, tx, ty, tz, inverse, weights, coarse_f, sums, sweeps, slots, nz, ny, starts_z, starts_y)
+        return
+    _down(0, nz, f, u, r, tx, ty, tz, inverse, weights, coarse_f, sums, sweeps, slots, nz, ny, starts_z, starts_y)
+    before, after = (nz - sweeps - 1) // 2, sweeps // 2 + 1
+    _down_between(
+        0, before, after, f, u, r, tx, ty, tz, inverse, weights, coarse_f, sums, sweeps, slots, nz, ny, starts_z, starts_y
+    )
 
 
 @part
 def _up_level(level, below, coefficients, vectors):
     tx, ty, tz, inverse = _matrix(level, coefficients)
     f, u, coarse = _field(vectors, level[F], level), _field(vectors, level[U], level), _field(vectors, below[U], below)
-    _up_plain(
-        f, u, tx, ty, tz, inverse, _weights(level, coefficients), _shaped(coarse, below), np.empty((3, level[WIDTH]), f.dtype),
-        level[SWEEPS], level[SLOTS], level[NZ], level[NY],
-    )  # fmt: skip
+    weights, coarse_u, e = _weights(level, coefficients), _shaped(coarse, below), np.empty((3, level[WIDTH]), f.dtype)
+    sweeps, slots, nz, ny = level[SWEEPS], level[SLOTS], level[NZ], level[NY]
+    if nz < FUSED:
+        _up_plain(f, u, tx, ty, tz, inverse, weights, coarse_u, e, sweeps, slots, nz, ny)
+        return
+    _up(0, nz, f, u, tx, ty, tz, inverse, weights, coarse_u, e, sweeps, slots, nz, ny)
+    _up_between(0, f, u, tx, ty, tz, inverse, e[0], sweeps, nz, ny)
 
 
 @part

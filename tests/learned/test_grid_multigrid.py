@@ -106,7 +106,7 @@ def test_the_bits_do_not_depend_on_the_chunks(shape, monkeypatch):
         for chunks in (0, 1, 2):
             grid_sweeps.down.serial(
                 level.size, chunks, w.f, w.u, w.r, *level.couplings, level.inverse, level.weights, coarse, sweeps, nz, ny,
-                step.starts_z, step.starts_y, step.home_z,
+                step.starts_z, step.starts_y,
             )  # fmt: skip
             below = coarse.tobytes()
             grid_sweeps.up.serial(
@@ -114,6 +114,16 @@ def test_the_bits_do_not_depend_on_the_chunks(shape, monkeypatch):
             )  # fmt: skip
             found.add((below, w.u[:, :, 1:-1].tobytes()))
         assert len(found) == 1
+
+
+def test_the_tail_gives_the_bits_of_its_levels_one_by_one(monkeypatch):
+    A, found = finite_volumes(coefficient((150, 131)), ("dirichlet", "neumann")), set()
+    monkeypatch.setattr(recipes, "TWICE", 0.0)
+    for tail in (0, 70_000):
+        monkeypatch.setattr(recipes, "TAIL", tail)
+        M = recipes.hierarchy(wild(2, 4, (3, 2), 0.3), A)
+        found.add((M @ np.random.default_rng(SEED).standard_normal(A.shape[0])).tobytes())
+    assert len(M.levels) == 1 and len(found) == 1
 
 
 def test_two_visits_where_they_are_definite(monkeypatch):

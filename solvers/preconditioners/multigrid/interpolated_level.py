@@ -81,7 +81,7 @@ class InterpolatedLevel:
         (nz, ny, _), step = self.grid.shape, self.step
         kernels.down(
             self.size, self.chunks, w.f, w.u, w.r, *self.couplings, self.inverse, self.weights, f, self.sweeps, nz, ny,
-            step.starts_z, step.starts_y, step.home_z,
+            step.starts_z, step.starts_y,
         )  # fmt: skip
 
     def finish(self, w: InterpolatedWork, u: np.ndarray) -> None:

@@ -25,6 +25,7 @@ from .ways import Way, prepared
 
 LOOSE, TIGHT = 1e-4, 1e-12
 ROUNDING = 1e-3
+EVERY = 5  # systems of a case that are solved for all kinds of right-hand sides and to all tolerances
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,10 @@ def sampled(track: Track, case: Case, system: System, k: int, timing: Timing, *,
         setup, solve = min(setup, ready - start), min(solve, end - ready)
     if getattr(M, "attempts", 1) > 1:
         track.note("met a pivot that is not positive and was shifted")
-    loose, tight = (NONE, NONE) if way.direct or not case.every else tolerances(way, A, M, b, timing)
+    every = case.every and k < EVERY
+    loose, tight = tolerances(way, A, M, b, timing) if every and not way.direct else (NONE, NONE)
     others = [NONE] * (len(KINDS) - 1)
-    if case.every:
+    if every:
         bs = [systems.right_hand_side(kind, system, k) for kind in KINDS[1:]]
         others = [float(solved(way, A, M, system, b, case.rtol, timing)[1]) for b in bs]
     return Sample(k, len(b), setup, solve, loose, float(iterations), tight, *others)

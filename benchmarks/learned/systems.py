@@ -27,7 +27,8 @@ WARM = 40_000  # unknowns from which kernels take their form for large systems
 class Case:
     """Held-out systems that are measured together: `make(k)` is the k-th of `count`.
 
-    every: all kinds of right-hand sides, else white noise alone; grid: the matrices are five- or seven-point ones of a grid.
+    every: some are solved for all kinds of right-hand sides, else for white noise alone; grid: the matrices are five- or
+    seven-point ones of a grid.
     rtol: to which they are solved; warm: a smaller system that compiles and warms up as well as the first.
     """
 

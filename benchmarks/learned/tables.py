@@ -72,14 +72,14 @@ def help_line(one: Help) -> dict[str, str]:
 
 
 def break_even_line(one: BreakEven) -> dict[str, str]:
-    def after(value: float | None) -> str:
-        if one.training is None:
-            return "-"
-        return "never" if value is None else f"{value:,.0f}"
+    def after(gain: float, value: float | None) -> str:
+        if gain <= 0:
+            return "never"
+        return "-" if value is None else f"{value:,.0f}"
 
     training = "not told" if one.training is None else seconds(one.training)
     saved = seconds(one.gain) if one.gain > 0 else f"-{seconds(-one.gain)}"
     return {
         "kin": one.kin, "problem": one.problem, "rival": one.rival, "training": training, "saved": saved,
-        "one": after(one.one), "ten": after(one.ten),
+        "one": after(one.gain, one.one), "ten": after(one.gain_ten, one.ten),
     }  # fmt: skip

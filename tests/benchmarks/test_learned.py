@@ -262,7 +262,7 @@ def test_learning_is_judged_beside_scalars_and_training_by_what_it_saves():
     assert even.rival == "direct" and even.gain == pytest.approx(1.55) and even.one == pytest.approx(100 / 1.55) and even.ten is None
     assert break_even_line(even)["ten"] == "never" and break_even_line(even)["one"] == "65"
     (unknown,) = standings.break_evens([*better, rival], {})
-    assert break_even_line(unknown)["training"] == "not told"
+    assert break_even_line(unknown)["training"] == "not told" and break_even_line(unknown)["one"] == "-"
 
 
 def test_slopes_and_lines():

@@ -27,18 +27,23 @@ class Choice:
     far: np.ndarray
 
 
-def choose(A: Matrix, weights: Packed) -> Choice:
+def choose(A: Matrix, weights: Packed, sparsity: float) -> Choice:
     """O(nnz width): one pass over the rows, one over the entries."""
-    facts, diagonal = facts_of(A)
+    facts, diagonal = facts_of(A, sparsity)
     return chosen(A, facts, diagonal, weights)
 
 
-def facts_of(A: Matrix) -> tuple[np.ndarray, np.ndarray]:
+def sparsity_of(A: Matrix) -> float:
+    """Rows over entries off the diagonal: 1/6 of triangles, 1/14 of tetrahedra. Of the finest level; all others are told it."""
+    return A.rows / max(A.nnz - A.rows, 1)
+
+
+def facts_of(A: Matrix, sparsity: float) -> tuple[np.ndarray, np.ndarray]:
     """(facts (n, 7) in single precision, diagonal (n,)) of the rows."""
     from . import compiled
 
     diagonal, facts = np.empty(A.rows), np.empty((A.rows, compiled.FACTS), np.float32)
-    compiled.facts_of(A.rows, *A[:3], diagonal, facts)
+    compiled.facts_of(A.rows, *A[:3], sparsity, diagonal, facts)
     return facts, diagonal
 
 
@@ -92,11 +97,11 @@ class Known:
     RAP: Pattern
 
 
-def coarsen(A: Matrix, weights: Packed) -> tuple[Known, Choice, Matrix, Matrix, Matrix] | None:
+def coarsen(A: Matrix, weights: Packed, sparsity: float) -> tuple[Known, Choice, Matrix, Matrix, Matrix] | None:
     """(what is kept, the choice, P, R, R A P); None if there is nothing to gather."""
     from ...solvers.kernels import aggregation
 
-    choice = choose(A, weights)
+    choice = choose(A, weights, sparsity)
     home = np.empty(A.rows, np.int32)
     count = int(aggregation.aggregate(*A[:3], choice.strong, home))
     if count == 0 or count >= 0.9 * A.rows:
@@ -109,9 +114,9 @@ def coarsen(A: Matrix, weights: Packed) -> tuple[Known, Choice, Matrix, Matrix, 
     return Known(home, count, kept, P.pattern, transpose, AP.pattern, RAP.pattern), choice, P, R, regular(RAP)
 
 
-def galerkin(known: Known, A: Matrix, weights: Packed) -> tuple[Choice, Matrix, Matrix, Matrix]:
+def galerkin(known: Known, A: Matrix, weights: Packed, sparsity: float) -> tuple[Choice, Matrix, Matrix, Matrix]:
     """The choice, P, R and R A P of another A with the same pattern, on the same aggregates."""
-    choice = choose(A, weights)
+    choice = choose(A, weights, sparsity)
     P = prolongation(A, choice, known.home, known.count, known.kept, known.P)
     R = known.R.of(P)
     return choice, P, R, regular(multiply(R, multiply(A, P, known.AP), known.RAP))

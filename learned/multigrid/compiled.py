@@ -27,7 +27,7 @@ STRENGTH, THRESHOLD, WIDTH, POSITIVE, DAMPING, RELAXATION = range(6)
 
 
 @njit(**IN_SEQUENCE)
-def _facts(low, high, indptr, indices, values, diagonal, facts):
+def _facts(low, high, indptr, indices, values, sparsity, diagonal, facts):
     indptr, indices, values, diagonal = borrowed(indptr), borrowed(indices), borrowed(values), borrowed(diagonal)
     facts = borrowed(facts)
     for i in range(low, high):
@@ -48,15 +48,15 @@ def _facts(low, high, indptr, indices, values, diagonal, facts):
         facts[i, 3] = largest / off if off > 0 else 0.0
         facts[i, 4] = (own + above - below) / (own + off) if own > 0 else 0.0
         facts[i, 5] = min(off / own, 4.0) if own > 0 else 0.0
-        facts[i, 6] = 1.0 / max(np.int64(indptr[i + 1]) - np.int64(indptr[i]) - 1, 1)
+        facts[i, 6] = sparsity
 
 
 @twins
-def facts_of(n, indptr, indices, values, diagonal, facts):
+def facts_of(n, indptr, indices, values, sparsity, diagonal, facts):
     """By row: the diagonal, and 1/m, 1/sqrt(a_ii), p, q, s, t, d of `ladder`."""
     for chunk in prange((n + ROWS - 1) // ROWS):
         low = np.int64(chunk) * ROWS
-        _facts(low, min(low + ROWS, n), indptr, indices, values, diagonal, facts)
+        _facts(low, min(low + ROWS, n), indptr, indices, values, sparsity, diagonal, facts)
 
 
 @part

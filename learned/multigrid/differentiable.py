@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from ...solvers.preconditioners.multigrid.matrices import Matrix, offsets
-from .coarsening import facts_of, features_of
+from .coarsening import facts_of, features_of, sparsity_of
 from .module import Ladder
 
 
@@ -154,8 +154,8 @@ class Cycle:
 def cycle(A: Sparse, module: Ladder, coarsest: int) -> Cycle:
     """The cycle that a module makes of A, whose last level has at most `coarsest` unknowns."""
     levels: list[Level] = []
-    root, entries, fine = module.values()["correction"].sqrt(), 0, len(A.rows)
-    while A.shape[0] > coarsest and (step := coarsened(A, module)) is not None:
+    root, entries, fine, sparsity = module.values()["correction"].sqrt(), 0, len(A.rows), sparsity_of(A.matrix)
+    while A.shape[0] > coarsest and (step := coarsened(A, module, sparsity)) is not None:
         D, P, R, coarse = step
         levels.append(Level(A, D, scaled(P, root), scaled(R, root)))
         entries += len(A.rows)
@@ -170,13 +170,13 @@ def scaled(P: Sparse, factor: Tensor) -> Sparse:
     return Sparse(P.rows, P.columns, P.shape, factor * P.values)
 
 
-def coarsened(A: Sparse, module: Ladder) -> tuple[Tensor, Sparse, Sparse, Sparse] | None:
+def coarsened(A: Sparse, module: Ladder, sparsity: float) -> tuple[Tensor, Sparse, Sparse, Sparse] | None:
     """(D, P, R, R A P), or None if nothing is gathered."""
     from ...solvers.kernels import aggregation
     from . import compiled
 
     n = A.shape[0]
-    at = features_of(A.matrix, facts_of(A.matrix)[0])
+    at = features_of(A.matrix, facts_of(A.matrix, sparsity)[0])
     features, table, i = torch.from_numpy(at.features), torch.from_numpy(at.table), torch.from_numpy(at.rows)
     heard = module.heard(features, i, torch.from_numpy(at.degrees))
     strength, near, far = module.of_edges(features, heard[at.rows], heard[at.columns])

@@ -7,9 +7,9 @@ What it reads of a level's matrix has no units and is the same on every level. O
     q_i = m_i / sum_j |a_ij|                 what the strongest coupling is of all
     s_i = sum_k a_ik / sum_k |a_ik|          how far the constant is from the null space
     t_i = sum_j |a_ij| / a_ii                off the diagonal
-    d_i = 1 / number of entries              off the diagonal
 
-Of a row it reads p, q, s, t, of entry (i, j): -a_ij/m_i, -a_ij/m_j, a_ij/sqrt(a_ii a_jj), p_i, p_j, q_i, q_j, d_i.
+Of a row it reads p, q, s, t, of entry (i, j): -a_ij/m_i, -a_ij/m_j, a_ij/sqrt(a_ii a_jj), p_i, p_j, q_i, q_j, and d, the rows of
+the finest level over its entries off the diagonal, which tells triangles from tetrahedra.
 """
 
 from __future__ import annotations

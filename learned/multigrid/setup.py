@@ -14,7 +14,7 @@ from ...solvers.preconditioners.multigrid.hierarchy import Hierarchy, compiled
 from ...solvers.preconditioners.multigrid.matrices import Matrix
 from ...solvers.preconditioners.multigrid.smoothed_aggregation import ordering, permuted, power_of_two
 from ..probe import defect
-from .coarsening import Known, coarsen, galerkin, level
+from .coarsening import Known, coarsen, galerkin, level, sparsity_of
 from .ladder import Packed
 
 DENSE_LIMIT = 4_000  # unknowns up to which a level that cannot be gathered is solved by its dense inverse
@@ -65,9 +65,10 @@ def hierarchy(A: Any, weights: Packed, coarsest: int, name: str) -> Hierarchy:
     order = ordering(original)
     scale = power_of_two(original)
     fine, none = permuted(original, order, scale), order[:0]
+    sparsity = sparsity_of(fine)
     levels: list[Any] = []
     known: list[Known] = []
-    while fine.rows > coarsest and (step := coarsen(fine, weights)) is not None:
+    while fine.rows > coarsest and (step := coarsen(fine, weights, sparsity)) is not None:
         kept, choice, P, R, coarse = step
         known.append(kept)
         levels.append(level(fine, choice, P, R, weights, none if levels else order))
@@ -103,9 +104,10 @@ class Renewal:
             raise ValueError("update needs a matrix whose entries stand where the first one's did; set up anew")
         scale = power_of_two(other)
         fine, none = permuted(other, self.order, scale), self.order[:0]
+        sparsity = sparsity_of(fine)
         levels: list[Any] = []
         for known in self.known:
-            choice, P, R, coarse = galerkin(known, fine, self.weights)
+            choice, P, R, coarse = galerkin(known, fine, self.weights, sparsity)
             levels.append(level(fine, choice, P, R, self.weights, none if levels else self.order))
             fine = coarse
         levels.append(dense_level(fine, none if levels else self.order))

@@ -53,7 +53,7 @@ def test_prolongation_keeps_the_constant():
     A.setdiag(0)
     A = sp.csr_array(A.tocsr())
     A = sp.csr_array(A - sp.diags_array(np.asarray(A.sum(axis=1)).ravel()))
-    known, _, P, R, coarse = coarsening.coarsen(matrix(A), ladder.packed(recipe("gnn", 2.0).weights))
+    known, _, P, R, coarse = coarsening.coarsen(matrix(A), ladder.packed(recipe("gnn", 2.0).weights), 0.25)
     rows = np.bincount(np.repeat(np.arange(P.rows), np.diff(P.indptr)), P.values)
     assert known.home.min() >= 0 and np.allclose(rows, 1.0, atol=1e-12)
     assert np.allclose(coarse.scipy().toarray(), (P.scipy().T @ A @ P.scipy()).toarray(), atol=1e-9) and P.rows == R.columns
@@ -80,7 +80,7 @@ def test_kernels_are_the_networks_in_torch(rung):
     torch = pytest.importorskip("torch")
     A = matrix(sp.csr_array(FAMILIES["fem2d"].system(500, 3).A))
     it = recipe(rung, 0.15)
-    facts, diagonal = coarsening.facts_of(A)
+    facts, diagonal = coarsening.facts_of(A, 0.15)
     got = coarsening.chosen(A, facts, diagonal, ladder.packed(it.weights))
     at, module = coarsening.features_of(A, facts), it.module
     features, table = torch.from_numpy(at.features), torch.from_numpy(at.table)

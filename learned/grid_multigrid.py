@@ -34,7 +34,7 @@ from .probe import defect
 FEATURES = 11  # of a path: see grid_paths
 PROBED = 5_000  # cells below which a level is probed
 TAIL = 70_000  # cells below which levels are cycled in one call, on one thread
-TWICE = 0.1  # the part of the finest level's cells up to which a level may be visited twice
+TWICE = 0.02  # the part of the finest level's cells up to which a level may be visited twice
 LARGEST = 16.0  # of a factor, which the network gives between 1e-8 and this
 
 

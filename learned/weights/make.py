@@ -53,8 +53,8 @@ DESCENT = {"loss": "energy", "rate": 1e-3, "decay": 0.998, "rtol": 1e-4, "every"
 
 
 def gathering(rung: str) -> GraphMultigrid:
-    """Where the training of a multigrid starts, found by hand: scalars for aggregates that hold up rotated anisotropy, and, with a
-    network, larger ones for tetrahedra, whose coarse levels are dear: 0.36 - 8 max(0, 0.1 - d) is asked of strong couplings."""
+    """Where training a multigrid starts, found by hand: scalars for aggregates that hold up rotated anisotropy, and, with a
+    network, larger ones for tetrahedra, whose coarse levels are dear: of the strong is asked 0.36 - 8 max(0, 0.1 - d)."""
     start = GraphMultigrid.untrained(rung=rung)
     weights = {name: value.copy() for name, value in start.weights.items()}
     for name, value in (("strength", 0.36), ("threshold", 0.1)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,18 +37,18 @@ RTOL, LIMIT = 1e-6, 300  # of the solves by which moved weights are compared
 def multigrid(recipe: GraphMultigrid, plan: Plan, device: str) -> Objective:
     """The logarithm of the iterations that an error needs: of 1 over the mean logarithm by which a step of cg reduces it.
 
-    Gradients go through cg, cycle, Galerkin products and prolongations. What is strong and which entries a prolongation has is
-    yes or no: the weights that decide it get in addition the difference that moving them to both sides makes, along random
-    directions, to the logarithm of the iterations of compiled solves ('unrolled-cg'), or of what set-up and iterations cost
-    ('work'). These are evolution strategies with antithetic pairs: Salimans, Ho, Chen, Sidor and Sutskever, arXiv:1703.03864.
+    Gradients go through cg, cycle, Galerkin products and prolongations. What is strong is a yes or no, and 'unrolled-cg' leaves
+    it as it is. 'work' also moves what decides it, and which entries a prolongation has: these weights get in addition the
+    difference that moving them to both sides makes, along random directions, to the logarithm of what set-up and iterations of
+    compiled solves cost; and validation counts that. Evolution strategies with antithetic pairs: Salimans, Ho, Chen, Sidor and
+    Sutskever, arXiv:1703.03864.
     """
     if plan.loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} for a {recipe.name}; got {plan.loss!r}")
     if torch.device(device).type != "cpu":
         raise ValueError(f"a {recipe.name} is trained on the CPU, by compiled sweeps; got device={device!r}")
     module = recipe.module
-    cost = work if plan.loss == "work" else iterations
-    return Objective(module, prepared, partial(loss_of, module, plan, cost), cost)
+    return Objective(module, prepared, partial(loss_of, module, plan), work if plan.loss == "work" else iterations)
 
 
 def work(M: Any, count: float) -> float:
@@ -89,24 +88,24 @@ def prepared(system: System) -> Sample:
     return Sample(sparse, A, smooth / np.sqrt(np.square(smooth).mean(axis=0)) / SMOOTH**0.5)
 
 
-def loss_of(module: Ladder, plan: Plan, cost: Callable[[Any, float], float], at: Sample, rng: np.random.Generator) -> Tensor:
-    decided = of_decisions(module, cost, at.stored, rng)
-    if len(at.smooth) > LARGEST:
+def loss_of(module: Ladder, plan: Plan, at: Sample, rng: np.random.Generator) -> Tensor:
+    decided = of_decisions(module, at.stored, rng) if plan.loss == "work" else torch.zeros((), dtype=torch.float64)
+    if plan.loss == "work" and len(at.smooth) > LARGEST:
         return decided
     M = cycle(at.A, module, COARSEST)
     rate = unrolled_cg(M, M, at.errors(plan.columns, rng), plan.unrolled)  # type: ignore[arg-type]  # it asks a sample for A alone
     return decided - torch.log(-rate.clamp(max=-1e-3))
 
 
-def of_decisions(module: Ladder, cost: Callable[[Any, float], float], A: Any, rng: np.random.Generator) -> Tensor:
-    """Zero, with the gradient by the weights that decide of the logarithm of the cost of a solve, as differences show it."""
+def of_decisions(module: Ladder, A: Any, rng: np.random.Generator) -> Tensor:
+    """Zero, with the gradient by the weights that decide of the logarithm of the work of a solve, as differences show it."""
     parts = dict(module.named_parameters())
     deciding = {name: (parts[name][:first], far) for name, (first, far) in MOVED.items() if name in parts}
     weights, b = weights_of(module), rng.standard_normal(A.shape[0])
     total = torch.zeros((), dtype=torch.float64)
     for _ in range(PAIRS):
         steps = {name: far * rng.standard_normal(tuple(part.shape)) for name, (part, far) in deciding.items()}
-        ahead, behind = (np.log(measured(moved(weights, steps, sign), cost, A, b)) for sign in (1.0, -1.0))
+        ahead, behind = (np.log(measured(moved(weights, steps, sign), A, b)) for sign in (1.0, -1.0))
         for name, (part, far) in deciding.items():
             total = total + 0.5 * (ahead - behind) / PAIRS * (torch.from_numpy(steps[name]) / far**2 * part).sum()
     return total - total.detach()
@@ -120,11 +119,11 @@ def moved(weights: dict[str, np.ndarray], steps: dict[str, np.ndarray], sign: fl
     return found
 
 
-def measured(weights: dict[str, np.ndarray], cost: Callable[[Any, float], float], A: Any, b: np.ndarray) -> float:
-    """The cost of a compiled solve with these weights, its iterations counted in parts of one."""
+def measured(weights: dict[str, np.ndarray], A: Any, b: np.ndarray) -> float:
+    """The work of a compiled solve with these weights, its iterations counted in parts of one."""
     M = hierarchy(A, packed(weights), 2 * COARSEST, GraphMultigrid.name)
     result = cg(A, b, M=M, rtol=RTOL, max_iterations=LIMIT)
     before, after = result.residuals[-2:] if result.iterations else (1.0, 1.0)
     goal = RTOL * float(np.linalg.norm(b))
     part = np.log(before / goal) / np.log(before / after) if after < goal < before else 1.0
-    return cost(M, max(result.iterations - 1 + float(part), 1.0))
+    return work(M, max(result.iterations - 1 + float(part), 1.0))

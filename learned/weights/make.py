@@ -30,15 +30,10 @@ OBSTACLES: dict[str, Any] = {
 DEEP: dict[str, Any] = {
     "families": ("obstacles2d",), "sizes": (*(1024, 4096) * 3, 16384), "unseen_sizes": (3969, 9216), "count": 42, "held_out": 2,
 }  # fmt: skip
-# Half of them anisotropic: there it matters most what is strong.
 MULTIGRID: dict[str, Any] = {
-    "families": ("fem2d", "anisotropic2d", "fem3d", "stretched2d", "anisotropic2d", "fv2d", "anisotropic2d", "heat2d"),
-    "sizes": (2000, 8000),
-    "unseen_sizes": (12_000,), "count": 96, "held_out": 2,
-    "options": {
-        "loss": "work", "steps": 150, "batch": 3, "columns": 2, "unrolled": 10, "rate": 0.01, "decay": 0.99, "clip": 5.0,
-        "every": 30,
-    },
+    "families": ("fem2d", "anisotropic2d", "fem3d", "stretched2d", "anisotropic2d", "fv2d", "fem3d", "heat2d"),
+    "sizes": (1000, 3500), "unseen_sizes": (12_000,), "count": 96, "held_out": 2,
+    "options": {"steps": 240, "batch": 3, "columns": 2, "unrolled": 10, "rate": 0.01, "decay": 0.99, "clip": 5.0, "every": 40},
 }  # fmt: skip
 PLANE: dict[str, Any] = {
     "families": ("fv2d", "rough2d"), "sizes": (1024, 1024, 4096), "unseen_sizes": (9216,), "count": 192, "held_out": 8,

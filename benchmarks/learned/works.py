@@ -51,7 +51,7 @@ def grids(quick: bool) -> list[tuple[Case, Choose]]:
     """Structured grids by coefficient, at the sizes that the bars are for."""
     sides = ((2, "fv2d", (64,)), (3, "fv3d", (16,))) if quick else ((2, "fv2d", (512, 1024)), (3, "fv3d", (64, 128)))
     return [
-        (of_grid(GRID, name, coefficient, dim, n, 1 if quick or (n >= 128 and dim == 3) else 3), on_grids)
+        (of_grid(GRID, name, coefficient, dim, n, 1 if quick or n == 128 else 5 if dim == 2 else 3), on_grids)
         for dim, name, numbers in sides
         for coefficient in COEFFICIENTS[1:]
         for n in numbers

@@ -38,16 +38,18 @@ def multigrid(recipe: GraphMultigrid, plan: Plan, device: str) -> Objective:
     """The logarithm of the iterations that an error needs: of 1 over the mean logarithm by which a step of cg reduces it.
 
     Gradients go through cg, cycle, Galerkin products and prolongations. What is strong is a yes or no, and 'unrolled-cg' leaves
-    it as it is. 'work' also moves what decides it, and which entries a prolongation has: these weights get in addition the
-    difference that moving them to both sides makes, along random directions, to the logarithm of what set-up and iterations of
-    compiled solves cost; and validation counts that. Evolution strategies with antithetic pairs: Salimans, Ho, Chen, Sidor and
-    Sutskever, arXiv:1703.03864.
+    it as it is, and with it the first layer of an entry's network, which it reads. 'work' also moves what decides it, and which
+    entries a prolongation has: these weights get in addition the difference that moving them to both sides makes, along random
+    directions, to the logarithm of what set-up and iterations of compiled solves cost; and validation counts that. Evolution
+    strategies with antithetic pairs: Salimans, Ho, Chen, Sidor and Sutskever, arXiv:1703.03864.
     """
     if plan.loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} for a {recipe.name}; got {plan.loss!r}")
     if torch.device(device).type != "cpu":
         raise ValueError(f"a {recipe.name} is trained on the CPU, by compiled sweeps; got device={device!r}")
     module = recipe.module
+    if plan.loss != "work" and hasattr(module, "edge"):
+        module.edge[0].requires_grad_(False)  # strength reads these hidden units too
     return Objective(module, prepared, partial(loss_of, module, plan), work if plan.loss == "work" else iterations)
 
 

@@ -337,3 +337,14 @@ def test_the_installed_command_reports_a_mistake_without_a_traceback() -> None:
     run = subprocess.run([COMMAND, "solve", "missing.mtx"], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr == "petrov: [Errno 2] No such file or directory: 'missing.mtx'\n"
+
+
+def test_train_knows_every_kind():
+    """The command names kinds without loading them; the table that trains them names the same."""
+    pytest.importorskip("torch")
+    pytest.importorskip("torch_geometric")
+    from petrov.cli import KINDS
+    from petrov.learned.checkpoint import KINDS as written
+    from petrov.learned.training import OBJECTIVES
+
+    assert sorted(KINDS) == sorted(written) == sorted(OBJECTIVES)

@@ -21,7 +21,7 @@ from . import __version__
 SOLVED, NOT_SOLVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 METHODS = ("auto", "cg", "block_cg", "flexible_cg", "minres", "gmres", "gcrodr", "bicgstab", "lsmr", "direct")
 PRECONDITIONERS = ("auto", "none", "jacobi", "chebyshev", "ic", "ilu", "fsai", "amg", "gmg", "rs")
-KINDS = ("conjugate-directions", "graph-factor", "sparse-inverse-network")
+KINDS = ("conjugate-directions", "graph-factor", "graph-multigrid", "grid-multigrid", "sparse-inverse-network")
 SEED = 20_317
 
 EPILOG = "exit codes: 0 solved, 1 not solved, 2 bad input, 130 interrupted"

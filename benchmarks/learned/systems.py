@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from ...learned import families, meshes
 from ...learned.families import Family, System
+from ...learned.obstacles import WALLS, bodies, poisson
 from ...solvers.problems.fields import balls, blocks
 from ...solvers.problems.grid import centres, finite_volumes
 from .. import data
@@ -46,6 +47,17 @@ class Case:
     @property
     def problem(self) -> str:
         return f"{self.work}: {self.name}"
+
+
+def obstacles(n: int, k: int) -> System:
+    """Poisson on n^2 cells between bodies that are the same for every n; k even: Dirichlet walls, odd: Neumann."""
+    rng = np.random.default_rng([SEED, k])
+    solid = bodies(n, 2, int(rng.integers(1, 9)), rng)
+    A = poisson(solid, WALLS[k % 2])
+    b = np.random.default_rng([SEED, k, n]).standard_normal(A.shape[0])
+    points = centres(n, 2)[~solid.ravel()]
+    unknown: Any = None
+    return System(A, b, points, unknown, unknown, f"obstacles {n}^2", (n, n), ~solid)
 
 
 def drawn(work: str, family: Family, size: int, count: int, *, name: str = "", every: bool = False) -> Case:

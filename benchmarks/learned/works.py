@@ -12,7 +12,7 @@ from ..contests import Contest
 from ..document import Row
 from . import definite
 from .contest import measure
-from .systems import GRID_SHIFTS, SEED, SHIFTS, Case, System, drawn, only, real
+from .systems import GRID_SHIFTS, SEED, SHIFTS, Case, System, drawn, obstacles, only, real
 from .ways import Way, nonlinear_ways, ways
 
 FAMILY, GRID, MESH, GROWTH, SHIFT, DIRECTIONS = "families", "grids", "meshes", "growth", "shift", "directions"
@@ -120,13 +120,12 @@ def shifts(quick: bool) -> list[tuple[Case, Choose]]:
 
 
 def directions(quick: bool) -> list[tuple[Case, Choose]]:
-    """Poisson with obstacles to 1e-4, from the size that was trained on to eight times as many cells a side."""
-    found = []
-    for n in (32, 64) if quick else (64, 128, 256, 512):
-        count = 1 if n >= 512 else 3 if n >= 256 else 10
-        case = drawn(DIRECTIONS, FAMILIES["obstacles2d"], n * n, min(count, 2) if quick else count)
-        found.append((replace(case, name=f"obstacles {n}^2", family="obstacles", rtol=1e-4), nonlinear_ways))
-    return found
+    """Poisson between the same obstacles to 1e-4, from the size that was trained on to eight times as many cells a side."""
+    cases = [
+        Case(DIRECTIONS, f"obstacles {n}^2", "obstacles", partial(obstacles, n), 2 if quick else 6, grid=True, rtol=1e-4)
+        for n in ((32, 64) if quick else (64, 128, 256, 512))
+    ]
+    return [(case, nonlinear_ways) for case in cases]
 
 
 def of_shift(make: Callable[[int, int], System], size: int, k: int) -> System:

@@ -189,6 +189,17 @@ def test_rotated_anisotropy():
     assert cg(A, b, M=recipe("scalars")).iterations <= 0.4 * cg(A, b, M=SmoothedAggregation()).iterations
 
 
+@pytest.mark.parametrize("name", ["graph-multigrid", "graph-multigrid-scalars"])
+def test_shipped_weights(name):
+    it = load(name)
+    assert it.rung == ("scalars" if "scalars" in name else "mlp")
+    for A, b in (FAMILIES["fem2d"].system(6_000, 4)[:2], FAMILIES["fem3d"].system(4_000, 4)[:2]):
+        assert cg(A, b, M=it).iterations <= 17
+    A, b = problems.anisotropic(96, epsilon=1e-3)[:2]
+    b = np.random.default_rng(SEED).standard_normal(len(b))
+    assert cg(A, b, M=it).iterations <= 0.4 * cg(A, b, M=SmoothedAggregation()).iterations
+
+
 # Files, refusals and what is used instead.
 
 

@@ -49,6 +49,7 @@ def solve(
     candidates : sequence of recipes
         Which the automatic choice weighs with its own by what they say they cost: a recipe with a method estimate(facts) ->
         (seconds of set-up and solve, seconds of another solve), or None where A does not suit it. See `solvers.recognise.Facts`.
+        `petrov.solve` begins with shipped weights of `petrov.learned` for large grids; () for none.
     seed : int
         For the sampled symmetry test of an operator without entries.
     raise_on_failure : bool

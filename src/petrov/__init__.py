@@ -5,6 +5,7 @@
 array([1. , 0.5])
 """
 
+import functools
 import importlib
 import importlib.util
 from pathlib import Path
@@ -24,13 +25,40 @@ PARTS = ("learned", "rom", "solvers")
 __all__ = ["Sequence", "SolveError", "SolveInterrupted", "SolveResult", "Solver", "Status", "__version__", *PARTS, "solve"]
 
 
+CHOOSING = ("Sequence", "Solver", "solve")  # what weighs candidates: here with those that petrov.learned has to offer
+
+
 def __getattr__(name: str) -> Any:
     """The public names, loaded when first used: `petrov --help` and `petrov.__version__` need no solver."""
     if name in PARTS:
         return importlib.import_module(f".{name}", __name__)
+    if name in CHOOSING:
+        return offered(name)
     if name in __all__:
         return getattr(importlib.import_module(".solvers", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
+
+
+@functools.cache
+def offered(name: str) -> Any:
+    """`solvers.NAME` with the shipped weights among its candidates, unless the caller names others; () for none."""
+    plain = getattr(importlib.import_module(".solvers", __name__), name)
+    shipped = importlib.import_module(".learned.candidates", __name__).SHIPPED
+    if isinstance(plain, type):
+
+        def __init__(self: Any, *arguments: Any, candidates: Any = shipped, **keywords: Any) -> None:
+            plain.__init__(self, *arguments, candidates=candidates, **keywords)
+
+        functools.update_wrapper(__init__, plain.__init__)
+        body = {"__init__": __init__, "__doc__": plain.__doc__, "__module__": __name__, "__qualname__": name}
+        return type(name, (plain,), body)
+
+    @functools.wraps(plain)
+    def solve(*arguments: Any, candidates: Any = shipped, **keywords: Any) -> Any:
+        return plain(*arguments, candidates=candidates, **keywords)
+
+    solve.__module__ = __name__  # by which it is pickled
+    return solve
 
 
 def __dir__() -> list[str]:

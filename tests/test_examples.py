@@ -99,6 +99,11 @@ NUMBERS: dict[str, Callable[[Any], bool]] = {  # the example, and what holds for
     "28_line_source.py": lambda r: (  # the ring is round
         r.error < 1e-2 and max(r.ranks) <= 90 and abs(r.mean[38, 25] / r.mean[30, 37] - 1) < 0.02
     ),
+    "29_learned_multigrid.py": lambda r: (
+        all(row["network"] < 1.1 * row["SmoothedAggregation"] for row in r.table.values())
+        and r.table["anisotropic2d"]["network"] < 0.7 * r.table["anisotropic2d"]["SmoothedAggregation"]
+        and r.tuned[1] < 0.85 * r.tuned[0]
+    ),
     "30_poisson_on_ranks.py": lambda r: (
         abs(r.mean - 0.035159) < 1e-6 and r.iterations < 100 and max(r.recycled[2:]) < 0.7 * min(r.plain[2:])
     ),

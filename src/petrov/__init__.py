@@ -8,6 +8,7 @@ array([1. , 0.5])
 import functools
 import importlib
 import importlib.util
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +46,8 @@ def offered(name: str) -> Any:
     plain = getattr(importlib.import_module(".solvers", __name__), name)
     shipped = importlib.import_module(".learned.candidates", __name__).SHIPPED
     if isinstance(plain, type):
-
-        def __init__(self: Any, *arguments: Any, candidates: Any = shipped, **keywords: Any) -> None:
-            plain.__init__(self, *arguments, candidates=candidates, **keywords)
-
-        functools.update_wrapper(__init__, plain.__init__)
-        body = {"__init__": __init__, "__doc__": plain.__doc__, "__module__": __name__, "__qualname__": name}
-        return type(name, (plain,), body)
+        body = {"__init__": functools.partialmethod(vars(plain)["__init__"], candidates=shipped), "__module__": __name__}
+        return type(name, (plain,), {**body, "__doc__": plain.__doc__, "__signature__": inspect.signature(plain)})
 
     @functools.wraps(plain)
     def solve(*arguments: Any, candidates: Any = shipped, **keywords: Any) -> Any:

@@ -17,7 +17,7 @@ from .compiling import Compiling, compiler_seconds
 from .direct.refinement import direct
 from .direct.sparse import Factorization
 from .eliminate import Extended, Restricted, eliminate
-from .external.petsc import adopt, as_context, is_petsc, known_spaces, ksp, like, local_vector
+from .external.petsc import Context, adopt, is_petsc, known_spaces, ksp, like, local_vector
 from .krylov import bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
 from .operator import checked, name_of, size_of
@@ -208,7 +208,7 @@ class Solver:
             raise ValueError(f"{plan.method} was chosen without a preconditioner ({plan.why}): give Solver one, M=")
         if self.transform.elimination is not None:
             M = Extended(M, self.transform.elimination)
-        return as_context(M)
+        return Context(M)
 
     def as_linear_operator(self, **keywords: Any) -> Any:
         """A^-1 to the tolerance as a SciPy LinearOperator; a product that fails raises SolveError."""

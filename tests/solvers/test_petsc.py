@@ -190,3 +190,26 @@ def test_backend(petsc, system):
         petrov.solve(A, b, backend="petsc", method="minres")
     with pytest.raises(ValueError, match="backend must be 'auto' or 'petsc'"):
         petrov.solve(A, b, backend="cuda")
+
+
+def test_by_name_and_brought_up_to_date(petsc, system):
+    """-pc_type python -pc_python_type ...; a matrix that changes under the KSP updates the hierarchy."""
+    from petsc4py import PETSc
+
+    A, b = system
+    mat = petsc.petsc_matrix(A)
+    x, y = mat.createVecs()
+    y.setArray(b)
+    ksp = PETSc.KSP().create(comm=PETSc.COMM_SELF)
+    ksp.setOperators(mat)
+    ksp.setType("cg")
+    ksp.setTolerances(rtol=1e-9)
+    ksp.getPC().setType("python")
+    ksp.getPC().setPythonType("petrov.solvers.external.petsc.PetrovPC")
+    ksp.solve(y, x)
+    first = ksp.getIterationNumber()
+    mat.scale(3.0)
+    ksp.setOperators(mat)
+    ksp.solve(y, x)
+    assert 0 < first < 20 and abs(ksp.getIterationNumber() - first) <= 1
+    assert np.linalg.norm(b - 3 * A @ x.getArray()) <= 1e-7 * np.linalg.norm(b)

@@ -4,12 +4,12 @@ Nothing here is loaded before it is used: `make petsc`, or pip install "petrov[p
 """
 
 from .aggregation import DistributedAggregation
-from .context import Context, PetrovPC, as_context
+from .context import Context, PetrovPC
 from .ksp import ksp
 from .matrix import Distributed, adopt, is_petsc, known_spaces, like, local_vector, petsc_matrix
 from .preconditioner import PETSc
 
 __all__ = [
-    "Context", "Distributed", "DistributedAggregation", "PETSc", "PetrovPC", "adopt", "as_context", "is_petsc", "known_spaces",
+    "Context", "Distributed", "DistributedAggregation", "PETSc", "PetrovPC", "adopt", "is_petsc", "known_spaces",
     "ksp", "like", "local_vector", "petsc_matrix",
 ]  # fmt: skip

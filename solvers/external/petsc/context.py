@@ -61,8 +61,3 @@ def finalise_in_time() -> None:
 def PetrovPC() -> Context:
     """SmoothedAggregation by name: -pc_type python -pc_python_type petrov.solvers.external.petsc.PetrovPC."""
     return Context(SmoothedAggregation())
-
-
-def as_context(M: Any) -> Context:
-    """An applied M as a Python context; its transpose is applied where M has an adjoint."""
-    return Context(M)

@@ -51,7 +51,7 @@ class Run:
         )
         facts = {
             "families": self.families, "sizes": self.sizes, "unseen_sizes": self.unseen_sizes, "systems": self.count,
-            "seed": self.seed, "plan": state.identity["plan"], "steps": state.step, "seconds": round(state.seconds, 1),
+            "seed": self.seed, "plan": state.identity["plan"], "steps": state.step, "seconds": round(state.seconds, 3),
             "iterations_before": state.history[0][1], "iterations": state.best_score, "device": device,
         }  # fmt: skip
         save(state.best, path, facts)

@@ -25,7 +25,7 @@ from petrov import cli
 from petrov.benchmarks import compare, runner
 from petrov.solvers import SolveError, SolveInterrupted, SolveResult, Status
 from petrov.solvers.choose import PRECONDITIONERS
-from petrov.solvers.solver import METHODS
+from petrov.solvers.solver import NAMES
 
 DATA = Path(__file__).resolve().parent / "data"
 COMMAND = Path(sys.executable).with_name("petrov")
@@ -141,7 +141,7 @@ def test_what_is_left_out_is_left_to_solve(folder: Path, stand_in: Any, capsys: 
 
 
 def test_the_names_are_those_of_solve() -> None:
-    assert set(cli.METHODS) == {"auto", "lsmr", *METHODS}
+    assert set(cli.METHODS) == {"auto", "lsmr", *NAMES}
     assert set(cli.PRECONDITIONERS) == {"auto", *PRECONDITIONERS}
 
 

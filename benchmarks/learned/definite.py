@@ -11,6 +11,7 @@ import numpy as np
 
 from ...learned import probe
 from ...learned.families import System
+from ...solvers.preconditioners.multigrid import Hierarchy
 from ..contests import Contest
 from ..document import FAILED, OK, SKIPPED, WRONG, Row
 from ..measure import first_line
@@ -21,7 +22,7 @@ from .ways import Way, baselines, learned_ways
 
 WORK = "definite"
 DENSE = 400  # unknowns up to which M is looked at entry by entry
-ASYMMETRY = 1e-10
+NEGATIVE = {"float64": 4e-12, "float32": 1e-5}  # of its diagonal: what rounding makes of a zero eigenvalue
 GENERATED: dict[str, Callable[[], System]] = {
     **{name: partial(make, 350, 3) for name, make in systems.SHIFTS.items()},
     **{name: partial(make, 18, 3) for name, make in systems.GRID_SHIFTS.items()},
@@ -79,18 +80,20 @@ def look(way: Way, system: System, timing: Timing) -> Found:
     A = system.A
     M = way.recipe(system)(A)
     result = method_of(M)(A, system.b, M=M, rtol=1e-8, max_iterations=timing.iterations, time_limit=timing.seconds)
-    return Found(probe.defect(M) or dense_defect(M), getattr(M, "attempts", 1) > 1, int(result.iterations))
+    precision = "float32" if isinstance(M, Hierarchy) else np.dtype(M.dtype).name  # multigrid computes in single inside
+    found = probe.defect(M, dtype=precision) or dense_defect(M, precision)
+    return Found(found, getattr(M, "attempts", 1) > 1, int(result.iterations))
 
 
-def dense_defect(M: Any) -> str:
-    """What is wrong with M entry by entry; '' if nothing, or if it is large."""
+def dense_defect(M: Any, precision: str) -> str:
+    """What is wrong with M entry by entry, beside rounding in this precision; '' if nothing, or if it is large."""
     n = M.shape[0]
     if n > DENSE:
         return ""
     full = np.column_stack([M @ e for e in np.eye(n)])
     d = 1.0 / np.sqrt(np.abs(np.diag(full)))
     scaled = full * d * d[:, None]
-    if not np.abs(scaled - scaled.T).max() <= ASYMMETRY * np.abs(scaled).max():
+    if not np.abs(scaled - scaled.T).max() <= probe.ROUNDING[precision] * np.abs(scaled).max():
         return f"M is not symmetric: {np.abs(scaled - scaled.T).max():.1e} of its diagonal"
     least = float(np.linalg.eigvalsh((scaled + scaled.T) / 2)[0])
-    return "" if least > -1e-14 * n else f"M is not positive: its smallest eigenvalue is {least:.1e} of its diagonal"
+    return "" if least > -NEGATIVE[precision] else f"M is not positive: its smallest eigenvalue is {least:.1e} of its diagonal"

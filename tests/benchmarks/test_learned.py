@@ -163,8 +163,9 @@ def test_definite_or_wrong(monkeypatch):
     assert row.status == "WRONG" and "positive" in row.reason
     slightly = np.eye(5)
     slightly[0, 1] = 1e-6
-    assert "symmetric" in definite.dense_defect(Held(slightly)) and definite.dense_defect(Held(np.eye(5))) == ""
-    assert "positive" in definite.dense_defect(Held(np.diag([1.0, 1.0, -1.0])))
+    assert "symmetric" in definite.dense_defect(Held(slightly), "float64") and definite.dense_defect(Held(np.eye(5)), "float64") == ""
+    assert "positive" in definite.dense_defect(Held(np.diag([1.0, 1.0, -1.0])), "float64")
+    assert definite.dense_defect(Held(slightly), "float32") == ""
 
 
 class Held:

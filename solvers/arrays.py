@@ -180,17 +180,20 @@ def host(x: Any) -> Any:
     return np.real(to_numpy(x)).astype(np.float64)
 
 
+def gathered(local: Any, space: Space) -> np.ndarray:
+    """What every rank has of a number or a small array on the host, in the order of the ranks: the same bits on all of them."""
+    mine = np.asarray(local, order="C")
+    every = np.empty((space.comm.Get_size(), *mine.shape), mine.dtype)
+    space.comm.Allgather(mine, every)
+    return every
+
+
 def across(local: Any, space: Space) -> Any:
     """The sum over all ranks of a number or a small array, which every rank has on the host; itself where there is one process.
 
     Summed in the order of the ranks, so that all of them get the same bits: what they decide by it, they decide alike.
     """
-    if space.comm is None:
-        return local
-    mine = np.asarray(local, order="C")
-    every = np.empty((space.comm.Get_size(), *mine.shape), mine.dtype)
-    space.comm.Allgather(mine, every)
-    return every.sum(axis=0)[()]
+    return local if space.comm is None else gathered(local, space).sum(axis=0)[()]
 
 
 def reduce(partial: Any, space: Space) -> Any:
@@ -229,8 +232,7 @@ def norm(x: Any, space: Space) -> Any:
     mine = local_norm(x, space)
     if space.comm is None:
         return mine
-    every = np.empty((space.comm.Get_size(), *np.shape(mine)))
-    space.comm.Allgather(np.asarray(mine, np.float64, order="C"), every)
+    every = gathered(np.asarray(mine, np.float64), space)
     largest = every.max(axis=0)
     usable = (largest > 0) & np.isfinite(largest)
     scaled = every / np.where(usable, largest, 1.0)
@@ -290,11 +292,7 @@ def columns_of_squares(x: Any) -> Any:
 
 def largest(local: float, space: Space) -> float:
     """The largest of what the ranks have."""
-    if space.comm is None:
-        return float(local)
-    every = np.empty(space.comm.Get_size())
-    space.comm.Allgather(np.array([local], np.float64), every)
-    return float(every.max())
+    return float(local if space.comm is None else gathered(np.float64(local), space).max())
 
 
 def everywhere(yes: bool, space: Space) -> bool:

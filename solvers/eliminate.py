@@ -119,14 +119,6 @@ class Extended:
     def dtype(self) -> Any:
         return self.M.dtype
 
-    @property
-    def name(self) -> str:
-        return name_of(self.M)
-
-    @property
-    def linear(self) -> bool:
-        return getattr(self.M, "linear", True)
-
     def __matmul__(self, r: np.ndarray) -> np.ndarray:
         known, inner = self.elimination.reduce(r)
         return self.elimination.expand(known, np.asarray(self.M @ inner))

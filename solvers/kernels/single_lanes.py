@@ -3,15 +3,14 @@ gives up on because it cannot tell that they do not overlap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 
-from .lanes import COMPILED, FUSED
+from .lanes import FUSED, _chosen
 
 SINGLES = 8
 WIDE = ir.VectorType(ir.FloatType(), SINGLES)
@@ -89,11 +88,6 @@ def _root(typingctx: Any, a: Any) -> Any:
         return builder.call(builder.module.declare_intrinsic("llvm.sqrt", [WIDE]), arguments)
 
     return singles(singles), emit
-
-
-def _chosen(compiled: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
-    made: Any = intrinsic(compiled) if COMPILED else plain
-    return made
 
 
 def _stored(array: Any, index: int, value: Any) -> None:

@@ -73,6 +73,8 @@ def methods():
 def multigrid():
     """Iterations of petrov.solve, of aggregation over ranks and of GAMG, both ways around."""
     found = {}
+    small, own = dealt(problems.poisson(7).A)  # gathered at once; rows of the ranks differ
+    assert petsc.DistributedAggregation()(petsc.Distributed.of(small)).shape == (own.stop - own.start,) * 2
     for name, problem in (("2-D", problems.darcy(160)), ("3-D", problems.poisson(28, dim=3))):
         A = problem.A
         b = np.random.default_rng(1).standard_normal(A.shape[0])

@@ -18,7 +18,6 @@ from .library import library
 from .matrix import Distributed, applied, csr_of
 
 LOWER = 1 / 6  # of the largest eigenvalue: what the smoother sees of the spectrum
-SEED = 77_101
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,12 +88,10 @@ def coarsened(A: Distributed, B: np.ndarray, strength: float) -> tuple[Transfer,
 
 def smoothed(A: Distributed, T: Any, strength: float) -> Any:
     """(I - W A_F) T as a Mat: A_F is A without its weak entries, which are added to its diagonal."""
-    comm, rows = A.mat.getComm(), A.shape[0]
-    columns = T.shape[1]
-    tentative = assembled(T.tocoo(), (rows, columns), comm)
+    comm = A.mat.getComm()
+    tentative = assembled(T, T.shape, comm)
     filtered, damping = weights(A, strength)
-    first = A.mat.getOwnershipRange()[0]
-    change = assembled(sp.coo_array(sp.diags_array(damping) @ filtered), (rows, A.shape[1]), comm, offset=first, whole=True)
+    change = assembled(sp.diags_array(damping) @ filtered, A.shape, comm, whole=True)
     P = change.matMult(tentative)
     P.scale(-1.0)
     P.axpy(1.0, tentative, structure=library().Mat.Structure.DIFFERENT)
@@ -132,7 +129,7 @@ def ghosts(A: Distributed, columns: np.ndarray) -> np.ndarray:
     return target.getArray()[places]
 
 
-def assembled(entries: Any, shape: tuple[int, int], comm: Any, offset: int | None = None, whole: bool = False) -> Any:
+def assembled(entries: Any, shape: tuple[int, int], comm: Any, whole: bool = False) -> Any:
     """A Mat of these local rows and columns from entries (rows local; columns local, or global if `whole`)."""
     PETSc = library()
     csr = sp.csr_array(entries)
@@ -190,6 +187,7 @@ class Gathered:
     comm: Any
     counts: np.ndarray
     first: int
+    rows: int
 
     @classmethod
     def of(cls, A: Distributed) -> Gathered:
@@ -197,7 +195,7 @@ class Gathered:
         parts = [own] if comm is None else comm.allgather(own)
         counts = np.array([part.shape[0] for part in parts])
         first = A.mat.getOwnershipRange()[0]
-        return cls(SmoothedAggregation()(sp.csr_array(sp.vstack(parts, format="csr"))), comm, counts, first)
+        return cls(SmoothedAggregation()(sp.csr_array(sp.vstack(parts, format="csr"))), comm, counts, first, own.shape[0])
 
     def __matmul__(self, r: np.ndarray) -> np.ndarray:
         if self.comm is None:
@@ -205,7 +203,7 @@ class Gathered:
         whole = np.empty(int(self.counts.sum()))
         starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
         self.comm.Allgatherv(np.ascontiguousarray(r), [whole, self.counts, starts, _double()])
-        return (self.M @ whole)[self.first : self.first + len(r)]
+        return (self.M @ whole)[self.first : self.first + self.rows]
 
 
 def _double() -> Any:
@@ -226,8 +224,7 @@ class Levels:
 
     @property
     def shape(self) -> tuple[int, int]:
-        rows = len(self.last.counts) and int(self.last.counts[0])
-        return self.levels[0].A.shape if self.levels else (rows, rows)
+        return self.levels[0].A.shape if self.levels else (self.last.rows, self.last.rows)
 
     @property
     def dtype(self) -> np.dtype:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .library import library, options
-from .matrix import applied, is_petsc, petsc_matrix
+from .matrix import applied, petsc_matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,8 +115,3 @@ class Applied:
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.shape[0]} x {self.shape[1]} on this rank"
-
-
-def native(M: Any) -> bool:
-    """Whether a KSP can take this M as a PC of its own."""
-    return isinstance(M, PETSc) or (is_petsc(M) and hasattr(M, "setOperators"))

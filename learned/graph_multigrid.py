@@ -13,6 +13,7 @@ from ..solvers.preconditioners import Jacobi, SmoothedAggregation
 from .families import family
 from .multigrid.ladder import MOST, RUNGS, SCALARS, SPREAD, packed, shapes, untrained
 from .multigrid.setup import NotGathered, defect_of, hierarchy
+from .networks.checks import check_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,15 +86,7 @@ class GraphMultigrid:
             value = getattr(self, what)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 4096:
                 raise ValueError(f"{what} must be an integer from 1 to 4096; got {value!r}")
-        wanted = shapes(self.rung, self.width, self.channels)
-        if wrong := sorted(wanted.keys() ^ self.weights.keys()):
-            raise ValueError(f"{len(wrong)} arrays are missing or not of rung {self.rung!r}, the first {wrong[0]!r}")
-        for key, shape in wanted.items():
-            array = self.weights[key]
-            if array.shape != shape or array.dtype != np.float64:
-                raise ValueError(f"{key} must be float64 {shape}; got {array.dtype} {array.shape}")
-            if not np.isfinite(array).all():
-                raise ValueError(f"{key} must be finite; it holds NaN or infinity")
+        check_weights(self.weights, shapes(self.rung, self.width, self.channels), f"rung {self.rung!r}")
 
     @classmethod
     def untrained(

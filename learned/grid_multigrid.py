@@ -29,6 +29,7 @@ from ..solvers.preconditioners.multigrid.interpolated_level import InterpolatedL
 from ..solvers.preconditioners.multigrid.interpolated_tail import interpolated_tail
 from ..solvers.preconditioners.multigrid.tensor_grid import TensorGrid, coarsening
 from .families import family
+from .networks.checks import check_weights
 from .probe import defect
 
 FEATURES = 11  # of a path: see grid_paths
@@ -97,13 +98,7 @@ class GridMultigrid:
             raise ValueError(f"dim must be 2 or 3; got {self.dim!r}")
         if not self.sweeps or any(isinstance(s, bool) or not isinstance(s, int) or not 2 <= s <= 8 for s in self.sweeps):
             raise ValueError(f"sweeps must be integers from 2 to 8, one or more; got {self.sweeps!r}")
-        shapes = shapes_of(len(self.weights.get("inner", ())))
-        if wrong := sorted(shapes.keys() ^ self.weights.keys()):
-            raise ValueError(f"{len(wrong)} arrays are missing or not of this recipe, the first {wrong[0]!r}")
-        for name, shape in shapes.items():
-            got = self.weights[name]
-            if got.shape != shape or got.dtype != np.float64 or not np.isfinite(got).all():
-                raise ValueError(f"{name} must be float64 {shape} and finite; got {got.dtype} {got.shape}")
+        check_weights(self.weights, shapes_of(len(self.weights.get("inner", ()))), "this recipe")
 
     @classmethod
     def untrained(cls, dim: int = 2, *, hidden: int = 12, sweeps: tuple[int, ...] = (3, 4), seed: int = 24_499) -> GridMultigrid:

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from scipy.special import erf
 
 from ..graph import Graph, graph
+from .checks import check_weights
 
 OF_A = (4, 3)  # features of a node and an edge that A alone tells
 NORM_EPSILON = 1e-5
@@ -102,15 +103,7 @@ class Network:
     weights: Mapping[str, np.ndarray]
 
     def __post_init__(self) -> None:
-        shapes = self.architecture.shapes()
-        if wrong := sorted(shapes.keys() ^ self.weights.keys()):
-            raise ValueError(f"{len(wrong)} arrays are missing or not of this architecture, the first {wrong[0]!r}")
-        for name, shape in shapes.items():
-            if self.weights[name].shape != shape or self.weights[name].dtype != np.float64:
-                got = self.weights[name]
-                raise ValueError(f"{name} must be float64 {shape}; got {got.dtype} {got.shape}")
-            if not np.isfinite(self.weights[name]).all():
-                raise ValueError(f"{name} must be finite; it holds NaN or infinity")
+        check_weights(self.weights, self.architecture.shapes(), "this architecture")
 
     @property
     def parameters(self) -> int:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .checks import check_weights
+
 TINY = np.float32(1e-30)
 BLOCK = 1024  # cells whose neighbourhoods are gathered at a time: they stay in the cache
 
@@ -84,15 +86,7 @@ class GridNetwork:
     weights: Mapping[str, np.ndarray]
 
     def __post_init__(self) -> None:
-        shapes = self.architecture.shapes()
-        if wrong := sorted(shapes.keys() ^ self.weights.keys()):
-            raise ValueError(f"{len(wrong)} arrays are missing or not of this architecture, the first {wrong[0]!r}")
-        for name, shape in shapes.items():
-            got = self.weights[name]
-            if got.shape != shape or got.dtype != np.float32:
-                raise ValueError(f"{name} must be float32 {shape}; got {got.dtype} {got.shape}")
-            if not np.isfinite(got).all():
-                raise ValueError(f"{name} must be finite; it holds NaN or infinity")
+        check_weights(self.weights, self.architecture.shapes(), "this architecture", "float32")
 
     @property
     def parameters(self) -> int:

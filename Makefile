@@ -14,6 +14,7 @@
 #   make bench-learned  learned preconditioners beside classical ones, a quarter of an hour: report/learned.html
 #   make history    the asv benchmarks on this commit, kept in report/asv
 #   make petsc      PETSc with hypre, MUMPS and GAMG from Debian, and petsc4py and mpi4py into .venv
+#   make fenicsx    dolfinx from Debian, and petrov beside it in .venv/fenicsx, for example 34
 #   make test-mpi   the tests marked mpi (after `make petsc`)
 #   make test-gpu   the tests marked gpu, straight from the tree with the CuPy of PYTHON
 #
@@ -32,7 +33,7 @@ endif
 CONSTRAINTS := $(if $(filter constrained,$(TORCH)),--constraint .ci/constraints.txt)
 PIP_INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences bench-rom bench-ttn bench-learned history petsc test-mpi test-gpu
+.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences bench-rom bench-ttn bench-learned history petsc fenicsx test-mpi test-gpu
 .DELETE_ON_ERROR:
 
 # A recipe that fails is removed whole: a half-made .venv would pass for a made one.
@@ -140,6 +141,15 @@ petsc: $(VENV)/dev.stamp
 	$(PIP_INSTALL) numpy "setuptools>=77,<80" wheel mpi4py
 	PETSC_DIR=$(PETSC_DIR) CFLAGS=-O1 $(PIP_INSTALL) --no-build-isolation "petsc4py==$(PETSC_VERSION)"
 	@$(RUN) -c 'from petsc4py import PETSc; print("PETSc", *PETSc.Sys.getVersion(), "is ready: make test-mpi")'
+
+# Debian's dolfinx is built for Debian's Python and for NumPy 1, of which petrov needs a newer one than Debian has.
+fenicsx: $(VENV)/dev.stamp
+	@command -v apt-get >/dev/null || { echo "make fenicsx is for Debian; elsewhere: conda install -c conda-forge fenics-dolfinx" >&2; exit 1; }
+	$(AS_ROOT) apt-get update
+	$(AS_ROOT) apt-get install -y --no-install-recommends python3-dolfinx openmpi-bin
+	/usr/bin/python3 -m venv --without-pip --system-site-packages $(VENV)/fenicsx
+	$(RUN) -m pip --python $(VENV)/fenicsx/bin/python install --quiet --disable-pip-version-check --editable . "numpy<2"
+	@$(VENV)/fenicsx/bin/python -c 'import dolfinx, petrov; print("dolfinx", dolfinx.__version__, "is ready: $(VENV)/fenicsx/bin/python examples/34_inside_fenicsx.py")'
 
 # pytest leaves with 5 when it selected nothing: that is said, and it is no success.
 define only_marked

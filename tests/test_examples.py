@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,6 +109,19 @@ NUMBERS: dict[str, Callable[[Any], bool]] = {  # the example, and what holds for
     "30_poisson_on_ranks.py": lambda r: (
         abs(r.mean - 0.035159) < 1e-6 and r.iterations < 100 and max(r.recycled[2:]) < 0.7 * min(r.plain[2:])
     ),
+    "33_inside_ngsolve.py": lambda r: (
+        0 < r.iterations["petrov"] <= r.iterations["h1amg"] < 0.2 * r.iterations["local"]
+        and r.difference < 1e-8
+        and abs(r.mean - 0.03514) < 1e-5
+    ),
+    "34_inside_fenicsx.py": lambda r: (
+        0 < r.iterations["petrov"] <= r.iterations["gamg"] + 3 < 20 and abs(r.mean - 0.035144) < 5e-6
+    ),
+    "35_only_the_pc.py": lambda r: (
+        0 < r.ours.iterations <= r.theirs.iterations + 1 < 15
+        and max(r.ours.residual, r.theirs.residual) <= 1.01e-8
+        and abs(r.ours.mean / r.theirs.mean - 1) < 1e-7
+    ),
     "09_heat_in_time.py": lambda r: list(r.values()) == sorted(r.values(), reverse=True) and min(r.values()) < 0.5 * r["zero"],
 }
 
@@ -134,6 +149,29 @@ def test_numbers(name, capsys):
         pytest.skip(f"{library} is not installed")
     assert NUMBERS[name](numbers), numbers
     assert capsys.readouterr().out.count("\n") > 1  # a learner sees something
+
+
+def python_with_dolfinx() -> str | None:
+    """This Python, else what `make fenicsx` made: dolfinx comes from a distribution, built for the Python of that."""
+    made = EXAMPLES.parent / ".venv" / "fenicsx" / "bin" / "python"
+    return sys.executable if importlib.util.find_spec("dolfinx") else str(made) if made.exists() else None
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_fenicsx_by_a_python_that_has_it(ranks):
+    if (python := python_with_dolfinx()) is None:
+        pytest.skip("dolfinx is not installed: `make fenicsx` (Debian)")
+    launch = ["mpiexec", "-n", str(ranks)] if ranks > 1 else []
+    root = dict.fromkeys(["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_MCA_rmaps_base_oversubscribe"], "1")
+    ran = subprocess.run(
+        [*launch, python, EXAMPLES / "34_inside_fenicsx.py"], env={**os.environ, **root, "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    said = re.search(r"ranks: (\d+);.*'gamg': (\d+), 'petrov': (\d+)}\nmean of u: (\S+)", ran.stdout)
+    assert int(said[1]) == ranks
+    numbers = SimpleNamespace(iterations={"gamg": int(said[2]), "petrov": int(said[3])}, mean=float(said[4]))
+    assert NUMBERS["34_inside_fenicsx.py"](numbers), numbers
 
 
 @pytest.mark.parametrize("name", FILES)

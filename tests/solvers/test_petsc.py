@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,17 @@ def test_the_example_on_two_ranks_prints_what_it_prints_on_one():
         assert ran.returncode == 0, ran.stderr
         printed.append([int(number) for number in "".join(ran.stdout.splitlines()[-2:]).replace(",", " ").replace("]", " ").split() if number.isdigit()])
     assert len(printed[0]) == len(printed[1]) >= 10 and np.abs(np.subtract(*printed)).max() <= 2
+
+
+def test_a_script_changes_its_pc_on_two_ranks():
+    example = Path(__file__).parents[2] / "examples" / "35_only_the_pc.py"
+    ran = subprocess.run(
+        ["mpiexec", "-n", "2", sys.executable, str(example)], env={**os.environ, **ALONE}, capture_output=True, text=True,
+        timeout=240, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    theirs, ours = (int(count) for count in re.findall(r"(\d+) iterations", ran.stdout))
+    assert 0 < ours <= theirs < 15, ran.stdout
 
 
 def test_a_rank_that_fails_ends_the_job():

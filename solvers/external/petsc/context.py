@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...preconditioners import SmoothedAggregation
+from .aggregation import DistributedAggregation
 from .library import library
-from .matrix import adopt
+from .matrix import Distributed, adopt
 
 
 @dataclass(slots=True, eq=False)
@@ -59,5 +60,10 @@ def finalise_in_time() -> None:
 
 
 def PetrovPC() -> Context:
-    """SmoothedAggregation by name: -pc_type python -pc_python_type petrov.solvers.external.petsc.PetrovPC."""
-    return Context(SmoothedAggregation())
+    """Smoothed aggregation, over ranks too, by name: -pc_type python -pc_python_type petrov.solvers.external.petsc.PetrovPC."""
+    return Context(aggregation)
+
+
+def aggregation(A: Any) -> Any:
+    """Smoothed aggregation of A: compiled and threaded where this rank has all of it, else over ranks."""
+    return (DistributedAggregation() if isinstance(A, Distributed) else SmoothedAggregation())(A)

@@ -134,19 +134,25 @@ PETSC_VERSION := 3.18.5
 PETSC_DIR ?= /usr/lib/petscdir/petsc$(basename $(PETSC_VERSION))/$(shell uname -m)-linux-gnu-real
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
+PETSC_PACKAGES := libpetsc-real-dev openmpi-bin
+INSTALLED = test "$$(dpkg-query --show --showformat '$${db:Status-Abbrev}\n' $(1) 2>/dev/null | grep -c '^ii')" -eq $(words $(1))
+PETSC_READY := $(RUN) -c 'import petsc4py; from mpi4py import MPI; from petsc4py import PETSc; assert petsc4py.__version__ == "$(PETSC_VERSION)"'
+
+# What is there already is left as it is: then this takes a second.
 petsc: $(VENV)/dev.stamp
 	@command -v apt-get >/dev/null || { echo "make petsc is for Debian; elsewhere install PETSc and mpi4py, then: PETSC_DIR=... pip install petsc4py" >&2; exit 1; }
-	$(AS_ROOT) apt-get update
-	$(AS_ROOT) apt-get install -y --no-install-recommends libpetsc-real-dev openmpi-bin
-	$(PIP_INSTALL) numpy "setuptools>=77,<80" wheel mpi4py
-	PETSC_DIR=$(PETSC_DIR) CFLAGS=-O1 $(PIP_INSTALL) --no-build-isolation "petsc4py==$(PETSC_VERSION)"
-	@$(RUN) -c 'from petsc4py import PETSc; print("PETSc", *PETSc.Sys.getVersion(), "is ready: make test-mpi")'
+	@$(call INSTALLED,$(PETSC_PACKAGES)) || { \
+	    $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends $(PETSC_PACKAGES); }
+	@$(PETSC_READY) 2>/dev/null || { echo "Building petsc4py $(PETSC_VERSION) into $(VENV): a minute or two"; \
+	    $(PIP_INSTALL) numpy "setuptools>=77,<80" wheel mpi4py && \
+	    PETSC_DIR=$(PETSC_DIR) CFLAGS=-O1 $(PIP_INSTALL) --no-build-isolation "petsc4py==$(PETSC_VERSION)" && $(PETSC_READY); }
+	@echo "PETSc $(PETSC_VERSION) is ready: make test-mpi"
 
 # Debian's dolfinx is built for Debian's Python and for NumPy 1, of which petrov needs a newer one than Debian has.
 fenicsx: $(VENV)/dev.stamp
 	@command -v apt-get >/dev/null || { echo "make fenicsx is for Debian; elsewhere: conda install -c conda-forge fenics-dolfinx" >&2; exit 1; }
-	$(AS_ROOT) apt-get update
-	$(AS_ROOT) apt-get install -y --no-install-recommends python3-dolfinx openmpi-bin
+	@$(call INSTALLED,python3-dolfinx openmpi-bin) || { \
+	    $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends python3-dolfinx openmpi-bin; }
 	/usr/bin/python3 -m venv --without-pip --system-site-packages $(VENV)/fenicsx
 	$(RUN) -m pip --python $(VENV)/fenicsx/bin/python install --quiet --disable-pip-version-check --editable . "numpy<2"
 	@$(VENV)/fenicsx/bin/python -c 'import dolfinx, petrov; print("dolfinx", dolfinx.__version__, "is ready: $(VENV)/fenicsx/bin/python examples/34_inside_fenicsx.py")'
@@ -159,6 +165,7 @@ endef
 
 test-mpi: $(VENV)/dev.stamp
 	@$(RUN) -c 'import mpi4py, petsc4py' || { echo "The mpi tests need mpi4py and petsc4py in $(VENV): make petsc" >&2; exit 1; }
+	@command -v mpiexec >/dev/null || { echo "The mpi tests need mpiexec on the PATH: make petsc" >&2; exit 1; }
 	$(call only_marked,$(RUN),mpi)
 
 test-gpu:

@@ -2,6 +2,7 @@
 
 import fcntl
 import functools
+import importlib.util
 import os
 import time
 from pathlib import Path
@@ -27,6 +28,15 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
     return clock
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """A test on ranks that skips where petsc4py is installed has failed: there, nothing that it needs may be missing."""
+    report = yield
+    if report.skipped and item.get_closest_marker("mpi") and importlib.util.find_spec("petsc4py"):
+        report.outcome, report.longrepr = "failed", f"skipped although petsc4py is installed: {report.longrepr}"
+    return report
 
 
 def pytest_configure(config):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -298,6 +299,24 @@ def largest(local: float, space: Space) -> float:
 def everywhere(yes: bool, space: Space) -> bool:
     """Whether it is so on every rank."""
     return bool(yes) if space.comm is None else bool(across(np.int64(not yes), space) == 0)
+
+
+def agreed(work: Callable[[], Any], comm: Any, what: str) -> Any:
+    """work() on every rank; ValueError on all of them, naming the first, if it raised on one, so that none waits for it.
+
+    `work` may not communicate; without ranks (None) it raises what it raises. what: for the message, '... the rows of rank 1'.
+    """
+    if comm is None:
+        return work()
+    found, wrong = None, None
+    try:
+        found = work()
+    except Exception as error:
+        wrong = error
+    for rank, said in enumerate(comm.allgather(None if wrong is None else f"{type(wrong).__name__}: {wrong}")):
+        if said is not None:
+            raise ValueError(f"{what} rank {rank} failed: {said}") from wrong
+    return found
 
 
 def bring_down(comm: Any, error: BaseException) -> None:

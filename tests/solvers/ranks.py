@@ -12,7 +12,9 @@ import numpy as np
 from petsc4py import PETSc
 
 import petrov
-from petrov.solvers import Deflation, bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, minres, problems
+from petrov.learned import load
+from petrov.solvers import Deflation, IncompleteCholesky, bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, minres, problems
+from petrov.solvers.direct import factorize
 from petrov.solvers.external import petsc
 
 COMM = PETSc.COMM_WORLD
@@ -94,6 +96,91 @@ def multigrid():
         found[f"{name} KSP + GAMG"] = petsc.ksp(mat, b[own], M=petsc.PETSc("gamg")).iterations
         found[f"{name} KSP + ours"] = petsc.ksp(mat, b[own], M=M).iterations
     return found
+
+
+def schwarz():
+    """Iterations with preconditioners of one process, set up per rank."""
+    found = {}
+    learned = {"graph-multigrid": {}, "graph-factor-2d": {"coordinates"}, "sparse-inverse-2d": {"coordinates"}}
+    for name, problem in {"Poisson 2-D": problems.poisson(256), "Darcy": problems.darcy(256), "Poisson 3-D": problems.poisson(40, dim=3)}.items():
+        A, near = problem.A, problem.coordinates
+        b = np.random.default_rng(1).standard_normal(A.shape[0])
+        mat, own = dealt(A)
+        D = petsc.Distributed.of(mat)
+        recipes = {"aggregation": petsc.DistributedSchwarz(), "one vector a rank": petsc.DistributedSchwarz(overlap=32, coarse="ranks")}
+        recipes |= {"ic": petsc.DistributedSchwarz(IncompleteCholesky()), "no coarse space": petsc.DistributedSchwarz(coarse=None)}
+        for weights in learned if "2-D" in name else ["graph-multigrid"]:
+            recipes[weights] = petsc.DistributedSchwarz(load(weights)).bind(coordinates=near[own])
+        for key, recipe in recipes.items():
+            M = recipe(D)
+            assert M.spd, key
+            r = cg(D, b[own], M=M)
+            assert np.linalg.norm(b - A @ gathered(r.x)) <= 1.01e-8 * np.linalg.norm(b)
+            found[f"{name}, {key}"] = r.iterations
+    return found
+
+
+def definite():
+    """M of DistributedSchwarz, column by column: symmetric positive definite; S alone against its formula with dense matrices."""
+    A = problems.darcy(14, seed=5).A
+    n = A.shape[0]
+    mat, own = dealt(A)
+    D, found = petsc.Distributed.of(mat), {}
+
+    def dense(M):
+        local = M @ np.eye(n)[own]
+        np.testing.assert_allclose(local[:, 3], M @ np.eye(n)[own][:, 3], rtol=0, atol=0)
+        return gathered(local)
+
+    near = np.stack([np.ones(n), problems.darcy(14).coordinates[:, 0]], axis=1)
+    exact = lambda A: factorize(A, spd=True)  # noqa: E731
+    for name, recipe in {
+        "aggregates": petsc.DistributedSchwarz(coarse=40), "vectors": petsc.DistributedSchwarz(overlap=3, coarse="ranks").bind(near_nullspace=near[own]),
+        "ic": petsc.DistributedSchwarz(IncompleteCholesky(), coarse="ranks"), "alone": petsc.DistributedSchwarz(lambda A: Jacobi(A.diagonal()), overlap=0, coarse=None),
+    }.items():  # fmt: skip
+        M = recipe(D)
+        W = dense(M)
+        assert np.abs(W - W.T).max() <= 1e-5 * np.abs(W).max(), name
+        found[name] = float(np.linalg.eigvalsh((W + W.T) / 2).min() * A.diagonal().max())
+        assert found[name] > 0, name
+        if M.Q is not None:
+            Q = gathered(np.stack([M.Q @ e for e in np.ascontiguousarray(np.eye(n)[:, own])], axis=1))
+            np.testing.assert_allclose(Q @ A.toarray() @ Q, Q, atol=1e-10 * np.abs(Q).max())
+            assert np.linalg.matrix_rank(Q, tol=1e-8 * np.abs(Q).max()) == (2 * SIZE if name == "vectors" else int(M.Q.last.counts.sum()))
+    M = petsc.DistributedSchwarz(exact, overlap=2, coarse=None)(D)
+    S, inside = np.zeros((n, n)), [np.flatnonzero(grown(A, slice(k * n // SIZE, (k + 1) * n // SIZE), 2)) for k in range(SIZE)]
+    sums = sum(np.bincount(rows, weights, n) for rows, weights in zip(inside, COMM.tompi4py().allgather(M.piece.weights**2), strict=True))
+    np.testing.assert_allclose(sums, 1.0)
+    for rows, weights in zip(inside, COMM.tompi4py().allgather(M.piece.weights), strict=True):
+        S[np.ix_(rows, rows)] += weights[:, None] * np.linalg.inv(A.toarray()[np.ix_(rows, rows)]) * weights
+    np.testing.assert_allclose(dense(M), S, atol=1e-12 * np.abs(S).max())
+    return found
+
+
+def grown(A, rows, layers):
+    """Which unknowns are within so many steps of the rows."""
+    inside = np.zeros(A.shape[0], bool)
+    inside[rows] = True
+    for _ in range(layers):
+        inside |= abs(A) @ inside.astype(float) > 0
+    return inside
+
+
+def refusing():
+    """A recipe that fails on one rank fails on all, with what it said."""
+    D = petsc.Distributed.of(dealt(problems.poisson(20).A)[0])
+
+    def picky(A):
+        if RANK == SIZE - 1:
+            raise ZeroDivisionError("not with me")
+        return Jacobi(A.diagonal())
+
+    try:
+        petsc.DistributedSchwarz(picky)(D)
+    except ValueError as error:
+        said = COMM.tompi4py().allgather(str(error))
+    assert len(set(said)) == 1
+    return said[0]
 
 
 def singular():

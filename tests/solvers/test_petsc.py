@@ -48,6 +48,26 @@ def test_multigrid_takes_as_many_iterations_on_four_ranks():
     assert counts[1]["2-D aggregation"] <= 14 and counts[1]["3-D aggregation"] <= 12
 
 
+def test_preconditioners_of_one_process_set_up_per_rank():
+    """Iterations on 1, 2 and 4 ranks. Measured with aggregation: Poisson 10, 11, 11; Darcy 10, 12, 12."""
+    counts = {ranks: found(ranks, "schwarz") for ranks in (1, 2, 4)}
+    for name in counts[1]:
+        print(name, [count[name] for count in counts.values()])
+        if "no coarse space" not in name:
+            assert max(count[name] for count in counts.values()) <= 1.5 * min(count[name] for count in counts.values()), (name, counts)
+    assert counts[4]["Darcy, no coarse space"] > 2 * counts[1]["Darcy, no coarse space"]  # what the coarse space is for
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_schwarz_over_ranks_is_definite_and_what_it_says(ranks):
+    assert min(found(ranks, "definite").values()) > 0
+
+
+def test_a_recipe_that_fails_on_one_rank_fails_on_all():
+    said = found(2, "refusing")
+    assert "on the rows of rank 1 failed: ZeroDivisionError: not with me" in said
+
+
 def test_null_spaces_and_endings():
     spaces = found(2, "singular")
     assert len(set(spaces.values())) == 1 and spaces["constant"] <= 15

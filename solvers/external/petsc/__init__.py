@@ -8,8 +8,9 @@ from .context import Context, PetrovPC
 from .ksp import ksp
 from .matrix import Distributed, adopt, is_petsc, known_spaces, like, local_vector, petsc_matrix
 from .preconditioner import PETSc
+from .schwarz import DistributedSchwarz
 
 __all__ = [
-    "Context", "Distributed", "DistributedAggregation", "PETSc", "PetrovPC", "adopt", "is_petsc", "known_spaces",
-    "ksp", "like", "local_vector", "petsc_matrix",
+    "Context", "Distributed", "DistributedAggregation", "DistributedSchwarz", "PETSc", "PetrovPC", "adopt", "is_petsc",
+    "known_spaces", "ksp", "like", "local_vector", "petsc_matrix",
 ]  # fmt: skip

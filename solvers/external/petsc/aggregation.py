@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +103,7 @@ def weights(A: Distributed, strength: float) -> tuple[Any, np.ndarray]:
     """(the rows of A_F with global columns, damping over the sums of their sizes)."""
     own = csr_of(A.mat)
     d, first = A.diagonal(), A.mat.getOwnershipRange()[0]
-    if not (d > 0).all():
+    if not arrays.everywhere(bool((d > 0).all()), Space(np, "float64", "cpu", None, comm=A.comm)):  # all ranks raise, or none
         raise ValueError("aggregation over ranks needs a positive diagonal")
     everywhere = ghosts(A, own.indices)
     rows = np.repeat(np.arange(len(d)), np.diff(own.indptr))
@@ -190,12 +191,14 @@ class Gathered:
     rows: int
 
     @classmethod
-    def of(cls, A: Distributed) -> Gathered:
+    def of(cls, A: Distributed, recipe: Callable[[Any], Any] | None = None) -> Gathered:
+        """recipe: what M is made by, `SmoothedAggregation()` by default."""
         own, comm = csr_of(A.mat), A.comm
         parts = [own] if comm is None else comm.allgather(own)
         counts = np.array([part.shape[0] for part in parts])
         first = A.mat.getOwnershipRange()[0]
-        return cls(SmoothedAggregation()(sp.csr_array(sp.vstack(parts, format="csr"))), comm, counts, first, own.shape[0])
+        whole = sp.csr_array(sp.vstack(parts, format="csr"))
+        return cls((recipe or SmoothedAggregation())(whole), comm, counts, first, own.shape[0])
 
     def __matmul__(self, r: np.ndarray) -> np.ndarray:
         if self.comm is None:

@@ -115,13 +115,15 @@ def distributed_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
 KSPS = {"cg": "cg", "flexible_cg": "fcg", "gmres": "gmres", "bicgstab": "bcgs"}  # our name of a method -> that of its KSP
 
 
-def petsc_plans(facts: Facts, singular: bool, method: str, M: Any) -> list[Plan]:
-    """What backend="petsc" runs: the KSP of a method with M, or with what suits A (GAMG, block Jacobi) where it is left open."""
+def petsc_plans(facts: Facts, singular: bool, method: str, M: Any, prefix: str | None = None) -> list[Plan]:
+    """What backend="petsc" runs: the KSP of a method with M, or with what suits A (GAMG, block Jacobi) where it is left open, or
+    what the options under a prefix say."""
     if method != "auto" and method not in KSPS:
         raise ValueError(f"backend='petsc' has the methods auto, {', '.join(KSPS)}; got {method!r}")
     definite = facts.symmetric is True and facts.definite != 0
     chosen = ("cg" if definite else "gmres") if method == "auto" else method
-    suited = None if singular else PETSc("gamg" if definite else "bjacobi")
+    kind = "none" if singular else "gamg" if definite else "bjacobi"
+    suited = None if singular and prefix is None else PETSc(kind, prefix=prefix)
     return [Plan(f"petsc {KSPS[chosen]}", suited if isinstance(M, str) else M, f"{describe(facts)}; PETSc was asked for")]
 
 

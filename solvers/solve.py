@@ -17,8 +17,8 @@ ANSWERS = {Status.CONVERGED, Status.STOPPED}
 def solve(
     A: Any, b: Any, *, method: str = "auto", M: Any = "auto", x0: Any = None, rtol: float | None = None, atol: float = 0.0,
     max_iterations: int | None = None, time_limit: float | None = None, callback: Callable[[Any], Any] | None = None,
-    nullspace: Any = None, near_nullspace: Any = None, backend: str = "auto", candidates: Sequence[Candidate] = (),
-    seed: int = 20_231_109, raise_on_failure: bool = True,
+    nullspace: Any = None, near_nullspace: Any = None, backend: str = "auto", prefix: str | None = None,
+    candidates: Sequence[Candidate] = (), seed: int = 20_231_109, raise_on_failure: bool = True,
 ) -> SolveResult:  # fmt: skip
     """Solve A x = b: choose the method and the preconditioner from what can be seen of A, and prove the answer.
 
@@ -46,6 +46,9 @@ def solve(
     backend : 'auto' or 'petsc'
         'petsc' runs a KSP of PETSc, with GAMG or block Jacobi unless M is given; x is judged as ever. With 'auto' a matrix of
         petsc4py is solved by our methods: on several ranks every rank calls, with its rows of b (an array or a Vec).
+    prefix : str, optional
+        Of options of PETSc, on the command line or in PETSC_OPTIONS, that come before what is chosen here, with backend='petsc':
+        "flow_" for -flow_ksp_type, -flow_pc_type, ...; "" for those without a prefix. See `external.petsc.ksp`.
     candidates : sequence of recipes
         Which the automatic choice weighs with its own by what they say they cost: a recipe with a method estimate(facts) ->
         (seconds of set-up and solve, seconds of another solve), or None where A does not suit it. See `solvers.recognise.Facts`.
@@ -89,8 +92,8 @@ def solve(
         result = lsmr(A, b, x0=x0, rtol=rtol, atol=atol, max_iterations=max_iterations)
         return finish(result, raise_on_failure, {*ANSWERS, Status.INCONSISTENT})
     solver = Solver(
-        A, method=method, M=M, nullspace=nullspace, near_nullspace=near_nullspace, backend=backend, candidates=candidates,
-        seed=seed,
+        A, method=method, M=M, nullspace=nullspace, near_nullspace=near_nullspace, backend=backend, prefix=prefix,
+        candidates=candidates, seed=seed,
     )  # fmt: skip
     result = solver.run(
         b, x0=x0, rtol=rtol, atol=atol, max_iterations=max_iterations, time_limit=time_limit, callback=callback

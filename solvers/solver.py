@@ -57,15 +57,18 @@ class Solver:
 
     def __init__(
         self, A: Any, *, method: str = "auto", M: Any = "auto", nullspace: Any = None, near_nullspace: Any = None,
-        backend: str = "auto", candidates: Sequence[Candidate] = (), seed: int = 20_231_109, uses: int = 1,
+        backend: str = "auto", prefix: str | None = None, candidates: Sequence[Candidate] = (), seed: int = 20_231_109,
+        uses: int = 1,
     ):  # fmt: skip
         if backend not in ("auto", "petsc"):
             raise ValueError(f"backend must be 'auto' or 'petsc'; got {backend!r}")
+        if prefix is not None and backend != "petsc":
+            raise ValueError(f"prefix= is of options of PETSc and goes with backend='petsc'; got backend={backend!r}")
         if wrong := [M for M in candidates if not (callable(M) and hasattr(M, "estimate"))]:
             raise TypeError(f"candidates are recipes with a method estimate(facts); got {name_of(wrong[0])}: give that as M")
         if method != "auto" and method not in NAMES:
             raise ValueError(f"method must be one of auto, {', '.join(NAMES)}, lsmr; got {method!r}")
-        self.backend, self.method, self.seed = backend, method, seed
+        self.backend, self.prefix, self.method, self.seed = backend, prefix, method, seed
         self.M = named(M) if isinstance(M, str) and M != "auto" else M
         self.arguments, self.candidates = (nullspace, near_nullspace), tuple(candidates)
         self.plans: list[Plan] = []
@@ -151,7 +154,7 @@ class Solver:
     def make_plans(self, uses: int = 1) -> list[Plan]:
         """The user's wish where there is one, else the automatic choice."""
         if self.backend == "petsc":
-            return petsc_plans(self.facts, self.nullspace is not None, self.method, self.M)
+            return petsc_plans(self.facts, self.nullspace is not None, self.method, self.M, self.prefix)
         if self.method == "auto" and isinstance(self.M, str):
             return self.automatic(uses)
         if self.method == "auto":
@@ -310,6 +313,8 @@ class Solver:
             limit = keywords["max_iterations"] = min(limit, iteration_limit(keywords.get("max_iterations"), size_of(A)))
         if method == "cg" and self.method == "auto" and "recycle" not in keywords and shared_search_pays(A, M, b):
             method = "block_cg"
+        if self.prefix is not None:
+            keywords["prefix"] = self.prefix
         with Compiling() as clock:
             result = METHODS[method](A, b, **keywords)
         if limit is not None and result.status is Status.MAX_ITERATIONS:

@@ -234,8 +234,9 @@ def inside():
     solver, found = petrov.Solver(mat), {}
     found["ours"] = solver.solve(b[own]).iterations
     contexts = {"as_petsc_pc": solver.as_petsc_pc(), "recipe": petsc.Context(petsc.DistributedAggregation() if SIZE > 1 else None)}
+    contexts |= {"options": petsc.PetrovPC()}
     for name, context in contexts.items():
-        if context.M is None:
+        if name != "as_petsc_pc" and SIZE == 1:  # where solve takes another recipe
             continue
         ksp = PETSc.KSP().create(comm=COMM)
         ksp.setOperators(mat)
@@ -248,6 +249,30 @@ def inside():
         found[name] = ksp.getIterationNumber()
         assert np.linalg.norm(b - A @ gathered(x.getArray(readonly=True))) <= 1.01e-8 * np.linalg.norm(b)
     return found
+
+
+def by_options():
+    """-pc_petrov_type and parameters of it, on several ranks inside DistributedSchwarz."""
+    A = problems.darcy(100).A
+    b = np.random.default_rng(1).standard_normal(A.shape[0])
+    mat, own = dealt(A)
+    for key, value in {"pc_petrov_type": "ic", "pc_petrov_overlap": 3, "pc_petrov_coarse": "ranks", "pc_petrov_shift": 0.2}.items():
+        PETSc.Options("flow_").setValue(key, value)
+    ksp = PETSc.KSP().create(comm=COMM)
+    ksp.setOptionsPrefix("flow_")
+    ksp.setOperators(mat)
+    ksp.setType("cg")
+    ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+    ksp.setTolerances(rtol=1e-8, max_it=1000)
+    ksp.getPC().setType("python")
+    ksp.getPC().setPythonContext(petsc.PetrovPC())
+    x, y = mat.createVecs()
+    y.setArray(b[own])
+    ksp.solve(y, x)
+    assert np.linalg.norm(b - A @ gathered(x.getArray(readonly=True))) <= 1.01e-8 * np.linalg.norm(b)
+    recipe = IncompleteCholesky(shift=0.2)
+    M = petsc.DistributedSchwarz(recipe, overlap=3, coarse="ranks") if SIZE > 1 else recipe
+    return {"options": ksp.getIterationNumber(), "ours": cg(petsc.Distributed.of(mat), b[own], M=M(petsc.adopt(mat))).iterations}
 
 
 def failing():

@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 
 import petrov
-from petrov.solvers import Jacobi, SmoothedAggregation, Status, cg, problems
+from petrov.solvers import IncompleteCholesky, Jacobi, SmoothedAggregation, Status, cg, problems
 
 pytestmark = pytest.mark.mpi
 PROGRAM = Path(__file__).with_name("ranks.py")
@@ -79,7 +79,9 @@ def test_null_spaces_and_endings():
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_ours_inside_a_ksp(ranks):
     counts = found(ranks, "inside")
-    assert len(set(counts.values())) == 1 and len(counts) == ranks + 1, counts
+    assert len(set(counts.values())) == 1 and len(counts) == 2 * ranks, counts
+    counts = found(ranks, "by_options")
+    assert abs(counts["options"] - counts["ours"]) <= 1 and counts["ours"] > 20, counts
 
 
 def test_the_example_on_two_ranks_prints_what_it_prints_on_one():
@@ -222,6 +224,84 @@ def test_backend(petsc, system):
         petrov.solve(A, b, backend="petsc", method="minres")
     with pytest.raises(ValueError, match="backend must be 'auto' or 'petsc'"):
         petrov.solve(A, b, backend="cuda")
+
+
+@pytest.fixture
+def options():
+    """Sets options of PETSc for one test."""
+    from petsc4py import PETSc
+
+    names = []
+
+    def give(**given):
+        for name, value in given.items():
+            names.append(name)
+            PETSc.Options().setValue(name, value)
+
+    yield give
+    for name in names:
+        PETSc.Options().delValue(name)
+
+
+def test_options_under_a_prefix_reach_what_is_petsc(petsc, system, options):
+    A, b = system
+    options(flow_pc_type="icc", flow_ksp_type="fcg", flow_ksp_rtol=1e-4, flow_pc_factor_levels=2)
+    M = petsc.PETSc("gamg", {"pc_factor_levels": 0}, prefix="flow_")(A)
+    assert M.name == "petsc icc" and M.spd is True
+    levels = {k: petsc.ksp(A, b, M=petsc.PETSc("icc", {"pc_factor_levels": k})).iterations for k in (0, 2)}
+    assert petsc.ksp(A, b, M=M).iterations == levels[2] < levels[0]
+    r = petsc.ksp(A, b, prefix="flow_")
+    assert (r.method, r.preconditioner) == ("petsc fcg", "petsc icc") and 1e-8 < np.linalg.norm(b - A @ r.x) / np.linalg.norm(b) <= 1e-4
+    assert petsc.ksp(A, b, prefix="flow_", rtol=1e-8, M=Jacobi()).relative_residual <= 1e-8  # what is said in the call stands
+    r = petsc.ksp(A, b, prefix="flow_", M=Jacobi())
+    assert (r.method, r.preconditioner) == ("petsc fcg", "jacobi")
+    assert petsc.ksp(A, b, prefix="flow_", kind="cg").iterations == petsc.ksp(A, b, kind="fcg", rtol=1e-4, M=M).iterations
+    for untouched in (petsc.ksp(A, b), petsc.ksp(A, b, prefix="other_")):
+        assert (untouched.method, untouched.preconditioner) == ("petsc cg", "none")
+    r = petrov.solve(A, b, backend="petsc", prefix="flow_")
+    assert (r.method, r.preconditioner) == ("petsc fcg", "petsc icc")
+    options(flow_ksp_max_it=3, flow_ksp_type="cg")
+    assert petrov.solve(A, b, backend="petsc", prefix="flow_", rtol=1e-8, raise_on_failure=False).status is Status.MAX_ITERATIONS
+    from petsc4py import PETSc
+
+    assert PETSc.Options("flow_").getInt("pc_factor_levels") == 2 and PETSc.Options("flow_").getString("ksp_type") == "cg"
+    neumann = problems.poisson(30, boundary="neumann").A
+    options(well_pc_type="jacobi")
+    r = petrov.solve(neumann, b[:900], backend="petsc", nullspace="constant", prefix="well_")
+    assert "petsc jacobi" in r.preconditioner and abs(r.x.mean()) < 1e-10
+    with pytest.raises(ValueError, match="goes with backend='petsc'"):
+        petrov.solve(A, b, prefix="flow_")
+
+
+def test_ours_is_chosen_by_options(petsc, system, options):
+    """Under the prefix of a user's KSP, whose script knows nothing of petrov."""
+    from petsc4py import PETSc
+
+    A, b = system
+    options(flow_pc_type="python", flow_pc_python_type="petrov.solvers.external.petsc.PetrovPC")
+
+    def iterations():
+        mat = petsc.petsc_matrix(A)
+        x, y = mat.createVecs()
+        y.setArray(b)
+        ksp = PETSc.KSP().create(comm=PETSc.COMM_SELF)
+        ksp.setOptionsPrefix("flow_")
+        ksp.setOperators(mat)
+        ksp.setType("cg")
+        ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+        ksp.setTolerances(rtol=1e-8)
+        ksp.setFromOptions()
+        ksp.solve(y, x)
+        return ksp.getIterationNumber()
+
+    assert iterations() == cg(A, b, M=SmoothedAggregation()).iterations
+    options(flow_pc_petrov_type="ic", pc_petrov_type="jacobi")
+    assert iterations() == cg(A, b, M=IncompleteCholesky()).iterations
+    options(flow_pc_petrov_shift=0.5)
+    assert iterations() == cg(A, b, M=IncompleteCholesky(shift=0.5)).iterations > cg(A, b, M=IncompleteCholesky()).iterations
+    options(flow_pc_petrov_type="nonsense")
+    with pytest.raises(Exception, match="-flow_pc_petrov_type must be one of amg, chebyshev, fsai, gmg, ic, ilu, jacobi; got nonsense"):
+        iterations()
 
 
 def test_by_name_and_brought_up_to_date(petsc, system):

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...preconditioners import SmoothedAggregation
-from .aggregation import DistributedAggregation
+from .from_options import recipe_from_options
 from .library import library
-from .matrix import Distributed, adopt
+from .matrix import adopt
 
 
 @dataclass(slots=True, eq=False)
@@ -21,10 +20,11 @@ class Context:
 
         pc.setType("python"); pc.setPythonContext(Context(SmoothedAggregation()))
 
-    A recipe is set up when PETSc sets up the PC, and brought up to date where it can be when the matrix has changed.
+    A recipe is set up when PETSc sets up the PC, and brought up to date where it can be when the matrix has changed. Without
+    one, it is what the options of the PC say then: see `recipe_from_options`.
     """
 
-    M: Any
+    M: Any = None
     applied: Any = None
 
     def setUp(self, pc: Any) -> None:
@@ -32,6 +32,8 @@ class Context:
         if hasattr(self.M, "shape"):
             self.applied = self.M
             return
+        if self.M is None:
+            self.M = recipe_from_options(pc.getOptionsPrefix(), pc.getComm().getSize())
         A = adopt(pc.getOperators()[1])
         if self.applied is not None and hasattr(self.applied, "update"):
             try:
@@ -60,10 +62,6 @@ def finalise_in_time() -> None:
 
 
 def PetrovPC() -> Context:
-    """Smoothed aggregation, over ranks too, by name: -pc_type python -pc_python_type petrov.solvers.external.petsc.PetrovPC."""
-    return Context(aggregation)
-
-
-def aggregation(A: Any) -> Any:
-    """Smoothed aggregation of A: compiled and threaded where this rank has all of it, else over ranks."""
-    return (DistributedAggregation() if isinstance(A, Distributed) else SmoothedAggregation())(A)
+    """Ours by options alone: -pc_type python -pc_python_type petrov.solvers.external.petsc.PetrovPC, and -pc_petrov_type amg, ic,
+    ... for which and -pc_petrov_strength 0.1, ... for its parameters, all under the prefix of the KSP."""
+    return Context()

@@ -20,17 +20,19 @@ def library() -> Any:
 
 
 @contextmanager
-def options(given: Mapping[str, Any]) -> Iterator[str]:
-    """A prefix of its own under which these options stand in PETSc's database for as long as this is open.
+def options(given: Mapping[str, Any], prefix: str | None = None) -> Iterator[str]:
+    """A prefix under which these options stand in PETSc's database for as long as this is open: one of its own by default.
 
-    Keys as on the command line, without the dash: {"pc_hypre_type": "boomeramg"}; True for an option without a value.
+    Keys as on the command line, without the dash: {"pc_hypre_type": "boomeramg"}; True for an option without a value. Under a
+    prefix of the user's, what he has set stands.
     """
-    PETSc, prefix = library(), f"petrov_{next(NUMBERS)}_"
-    database = PETSc.Options(prefix)
-    for key, value in given.items():
-        database.setValue(key.lstrip("-"), None if value is True else value)
+    name = f"petrov_{next(NUMBERS)}_" if prefix is None else prefix
+    database = library().Options(name)
+    ours = {key.lstrip("-"): value for key, value in given.items() if not database.hasName(key.lstrip("-"))}
+    for key, value in ours.items():
+        database.setValue(key, None if value is True else value)
     try:
-        yield prefix
+        yield name
     finally:
-        for key in given:
-            database.delValue(key.lstrip("-"))
+        for key in ours:
+            database.delValue(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,9 @@ class PETSc:
         'cholesky', 'gamg', 'hypre'), None for others, with which `petrov.solve` takes flexible_cg or gmres.
     near_nullspace : (n, k) array, optional
         Of the rows of this rank; given to PETSc with the matrix. `bind` sets it.
+    prefix : str, optional
+        Of options on the command line or in PETSC_OPTIONS, which then come before `kind` and `options`: with "flow_",
+        -flow_pc_type icc makes this ICC; "" for those without a prefix. None: they are not looked at.
 
     Notes
     -----
@@ -45,6 +48,7 @@ class PETSc:
     options: Mapping[str, Any] = field(default_factory=dict)
     spd: bool | None = None
     near_nullspace: Any = None
+    prefix: str | None = None
 
     @property
     def name(self) -> str:
@@ -52,13 +56,13 @@ class PETSc:
 
     def bind(self, *, near_nullspace: Any = None, **_: Any) -> PETSc:
         """The recipe with a near null space that is known."""
-        return self if near_nullspace is None else PETSc(self.kind, self.options, self.spd, near_nullspace)
+        return self if near_nullspace is None else replace(self, near_nullspace=near_nullspace)
 
     def __call__(self, A: Any) -> Applied:
         mat = petsc_matrix(A)
         if self.near_nullspace is not None:
             mat.setNearNullSpace(space_of(mat, self.near_nullspace))
-        with options({**self.options, "pc_type": self.kind}) as prefix:
+        with options({**self.options, "pc_type": self.kind}, self.prefix) as prefix:
             pc = library().PC().create(comm=mat.getComm())
             pc.setOptionsPrefix(prefix)
             pc.setOperators(mat)
@@ -68,9 +72,10 @@ class PETSc:
             except library().Error as error:
                 raise ValueError(f"PETSc could not set up -pc_type {self.kind} {dict(self.options) or ''}: {error}") from error
         x, y = mat.createVecs()
-        known = self.spd if self.spd is not None else (True if self.kind in SPD else None)
+        kind = pc.getType()
+        known = self.spd if self.spd is not None else (True if kind in SPD else None)
         rows = mat.getLocalSize()[0]
-        return Applied(pc, x, y, (rows, rows), np.dtype(library().ScalarType), self.name, known)
+        return Applied(pc, x, y, (rows, rows), np.dtype(library().ScalarType), f"petsc {kind}", known)
 
 
 SPD = ("none", "jacobi", "icc", "cholesky", "gamg", "hypre")

@@ -39,6 +39,14 @@ def pytest_runtest_makereport(item):
     return report
 
 
+@pytest.fixture(params=["double", pytest.param("cupy", marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """CuPy: its double on the host always, and itself where tests marked gpu are run. A `devices.Device`."""
+    from devices import double, real
+
+    return {"double": double, "cupy": real}[request.param](monkeypatch)
+
+
 def pytest_configure(config):
     if hasattr(config, "workerinput"):
         share_the_compiler()

@@ -28,8 +28,8 @@ def new_columns(old: Any, candidates: Any, drop: float, eps: float) -> Any:
     left = candidates - old @ (adjoint(old) @ candidates)
     Q, R = xp.linalg.qr(left)
     P, sigma, _ = xp.linalg.svd(R)
-    sigma = arrays.to_numpy(sigma)
-    limit = max(drop, NOISE * eps * float(xp.linalg.matrix_norm(candidates)))
+    seen = arrays.to_numpy(xp.concat([sigma, xp.linalg.matrix_norm(candidates)[None]]))  # one read
+    sigma, limit = seen[:-1], max(drop, NOISE * eps * float(seen[-1]))
     count = min(int(np.sum(sigma > limit)), old.shape[0] - old.shape[1])
     if count == 0:
         return old[:, :0]

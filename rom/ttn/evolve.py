@@ -39,7 +39,7 @@ def evolve(
     Parameters
     ----------
     state : TTN
-        Cast to complex if the right-hand side is.
+        Cast to complex if the right-hand side is. Its library and device are those of the whole run.
     rhs : KronSum, TTNO, Linear, Affine or Function
         On the tree of the state: `-1j * H` for the Schroedinger equation.
     dt : float
@@ -73,6 +73,10 @@ def evolve(
         The folder holds another run; the message names the first difference.
 
     Memory: the state, what its method needs for a step, and a row of numbers a recorded time.
+
+    From a state with CuPy cores all steps run on the device, by the same code in CuPy's calls in place of compiled loops, and
+    .state holds CuPy cores. The host reads what it decides by: a norm and one row a Krylov vector in each local equation, the
+    singular values of each truncated edge, and at a checkpoint the state.
 
     >>> import numpy as np
     >>> from petrov.rom.ttn import KronSum, ProjectorSplitting, TTN, Tree

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..homes import together
 from .algebra import overlaps
 from .augmentation import grown_core, padded
 from .local_solvers import eps_of
@@ -79,6 +80,7 @@ def like(w: TTN, state: TTN) -> TTN:
     """w in the type of the state. ValueError for another tree, for w = 0, and for a complex w of a real state."""
     if w.tree != state.tree:
         raise ValueError(f"a state to keep must have the tree of the state; it has\n{w.to_text()}\nand not\n{state.to_text()}")
+    together(state=state.cores[-1], keep=w.cores[-1])
     if w.dtype.startswith("complex") and not state.dtype.startswith("complex"):
         raise ValueError("a complex state to keep would make the real state complex: keep its real and its imaginary part")
     size = norm(w.orthonormal().cores[-1])

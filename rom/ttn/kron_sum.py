@@ -22,8 +22,9 @@ class KronSum:
 
     A coefficient is a number or a function of time. A factor is a matrix (n, n), dense or scipy sparse; its diagonal (n,); a
     function of a matrix (n, k), column by column; or None, the identity. A factor that is the same object in several terms is
-    applied once where it can be. Scaled by numbers, added to others. ValueError or TypeError for a coefficient or a factor that
-    cannot act, or holds NaN.
+    applied once where it can be. Factors are held on the host (CuPy's are read), and moved once to the device of the states that
+    they meet there; functions get arrays of that device. Scaled by numbers, added to others. ValueError or TypeError for a
+    coefficient or a factor that cannot act, or holds NaN.
 
     >>> import numpy as np
     >>> tree = Tree.balanced([2, 2, 2])

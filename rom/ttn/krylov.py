@@ -27,7 +27,7 @@ from .local_solvers import (
     times,
 )
 from .machine import Machine
-from .tensors import conjugate, is_complex, namespace, placed
+from .tensors import conjugate, is_complex, namespace, placed, vector_norm
 
 LOOK = 4  # Krylov steps between two looks at the error while its leading term is large, from twice as many on
 EARLY = 30.0  # times the tolerance: leading term of the error at which to look
@@ -60,7 +60,7 @@ class Krylov:
     -----
     The error after m steps is estimated by its first term, |h f| beta_m |e_m^T phi_1(h f T) e_1| ||Y||, or from the residual near
     the end if that is larger, and doubled. Every basis vector is made orthogonal twice. Holds max_dim + 1 vectors. Step m costs
-    one application of H and about 2 m sweeps (Arnoldi: 4 m).
+    one application of H and about 2 m sweeps (Arnoldi: 4 m). On a device the host reads m + 1 numbers a step, at once.
 
     Y = 0 without b, h = 0 and spaces that H does not leave end at once. Raises TypeError if F is not linear, ValueError if Y is
     not finite, LocalSolveError if H gives NaN, if it is declared Hermitian and is not, or after max_substeps.
@@ -92,7 +92,7 @@ class Krylov:
 
     def solve(self, F: Linear, Y: Any, t: float, h: float) -> tuple[Any, Stats]:
         """(Y(t + h), Stats)."""
-        t, h, _ = checked(F, Y, t, h)
+        t, h, size = checked(F, Y, t, h)
         linear_only(F, "Krylov")
         left, stats = 1.0 if h else 0.0, Stats()  # left: of the step, as a fraction
         while left > 0.0:
@@ -103,20 +103,24 @@ class Krylov:
                     f"not to {t + h:g}: H is too stiff for this h. Take Implicit, a smaller h or a larger max_dim"
                 )
             try:
-                Y, part, used = self.substep(F, Y, h, left)
+                Y, part, used = self.substep(F, Y, h, left, size if left == 1.0 else None)
             except LocalSolveError as error:
                 raise LocalSolveError(f"Krylov at t = {now:g}, h = {left * h:g}: {error}") from None
             left, stats = (left - part if part < left else 0.0), stats + Stats(used, 1)
         return (as_complex(Y) if isinstance(number(F.factor), complex) else Y), stats
 
-    def substep(self, F: Linear, Y: Any, h: float, left: float) -> tuple[Any, float, int]:
-        """(Y after it, which part of h it is, applications): as much of what is left as one Krylov space allows."""
+    def substep(self, F: Linear, Y: Any, h: float, left: float, known: float | None) -> tuple[Any, float, int]:
+        """(Y after it, which part of h it is, applications): as much of what is left as one Krylov space allows.
+
+        known: ||Y||, if it is."""
         affine = getattr(F, "source", None) is not None
         start = flat(rate(F, Y) if affine else Y)
-        size, most, tol = length(start), min(self.max_dim, start.shape[0]), max(self.tol, eps_of(Y))
+        scale = length(flat(Y)) if known is None else known
+        size = length(start) if affine else scale
+        most, tol = min(self.max_dim, start.shape[0]), max(self.tol, eps_of(Y))
         if size == 0.0:
             return Y, left, int(affine)
-        exponent = Exponent(number(F.factor) * h, h if affine else None, size, length(flat(Y)), F.hermitian is True, tol)
+        exponent = Exponent(number(F.factor) * h, h if affine else None, size, scale, F.hermitian is True, tol)
         v, m, leading, space = times(1.0 / size, start), 0, 1.0, None
         extend = compiled_extension(F, v, Y, most) or extension(F, v, Y.shape, most)
         while True:
@@ -186,12 +190,22 @@ def orthogonal(w: Any, V: Any, T: np.ndarray, m: int, hermitian: bool) -> tuple[
 
     First against the vectors that theory names (the last two for Lanczos), then against all: classical Gram-Schmidt twice.
     """
+    found: list[Any] = []
     for first in (max(m - 2, 0) if hermitian else 0, 0):
         rows = V[first:m, :]
         c = conjugate(rows @ conjugate(w))
         w = w - c @ rows
-        T[first:m, m - 1] += arrays.to_numpy(c)
-    beta, inside = length(w), length(T[:m, m - 1])
+        found.append(c)
+    if type(w) is np.ndarray:
+        beta = length(w)
+    else:  # one read for all of them
+        size = vector_norm(w)
+        joined = arrays.to_numpy(namespace(w).concat([*found, namespace(w).astype(size[None], w.dtype)]))
+        found, beta = np.split(joined[:-1], [len(joined) - 1 - m]), float(joined[-1].real)
+        beta = beta if 1e-18 < beta < 1e18 else length(w)
+    for c in found:
+        T[m - len(c) : m, m - 1] += c
+    inside = length(T[:m, m - 1])
     if not math.isfinite(beta + inside):
         raise LocalSolveError(NOT_FINITE)
     if beta <= 10 * eps_of(V) * inside:

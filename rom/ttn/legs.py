@@ -15,10 +15,12 @@ SMALL = 32  # legs up to this length hold their operators as dense matrices
 
 
 def checked(op: Any, n: int, leaf: int) -> Any:
-    """op, if it can act on a leg of length n (a LinearOperator: its product); TypeError or ValueError if not."""
+    """op, if it can act on a leg of length n (a LinearOperator: its product); TypeError or ValueError if not. CuPy's are read."""
     if op is None or (callable(op) and not hasattr(op, "shape")):
         return op
     by_products = callable(op)
+    if arrays.library(op) in ("cupy", "cupyx"):
+        op = op.get()
     if arrays.sparse(op):
         op = op.tocsr() if op.format in ("lil", "dok") else op  # the others have their numbers in `data`
     elif not by_products:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...solvers import arrays
-from .tensors import is_complex, namespace, norm
+from .tensors import is_complex, namespace, norm, read, vector_norm
 
 EPS = {name: float(np.finfo(name).eps) for name in arrays.REAL}
 
@@ -123,6 +123,14 @@ def as_complex(X: Any) -> Any:
 def length(w: Any) -> float:
     """The 2-norm of a vector (n,), in one pass."""
     return norm(w)
+
+
+def lengths(*vectors: Any) -> list[float]:
+    """The 2-norms of vectors of one type; on a device by one read."""
+    if type(vectors[0]) is np.ndarray:
+        return [norm(w) for w in vectors]
+    sizes = read([vector_norm(w) for w in vectors])
+    return [float(size) if 1e-18 < size < 1e18 else norm(w) for size, w in zip(sizes, vectors, strict=True)]
 
 
 def flat(X: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...solvers import arrays
+from ..homes import together
 from .invariants import checked_keep, truncated_holding
 from .krylov import Krylov
 from .local_solvers import Stats
@@ -15,6 +16,7 @@ from .runge_kutta import AdaptiveRK
 from .singular_values import cut
 from .state import TTN, unitary_error
 from .tasks import Workers
+from .tensors import all_finite
 
 FLOOR = 1e-14  # of the norm: no tolerance of a truncation lies below
 
@@ -57,6 +59,8 @@ def prepared(state: TTN, rhs: Any) -> TTN:
         raise ValueError(
             f"the state and the right-hand side must have the same tree; they have\n{state.to_text()}\nand\n{rhs.tree.to_text()}"
         )
+    if (at_time := getattr(rhs, "at_time", None)) is not None:
+        together(state=state.cores[-1], source=at_time(0.0).cores[-1])
     name = state.dtype
     if rhs.is_complex and not name.startswith("complex"):
         name = {"float32": "complex64"}.get(name, "complex128")
@@ -65,7 +69,7 @@ def prepared(state: TTN, rhs: Any) -> TTN:
     error = unitary_error(state)
     if not error <= 1000 * np.finfo(name).eps:
         state = state.orthonormal()
-    if not np.isfinite(arrays.to_numpy(state.cores[-1])).all():
+    if not all_finite(state.cores[-1]):
         raise ValueError("the state holds NaN or infinity: look at the step before")
     return state
 

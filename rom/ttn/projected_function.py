@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..homes import together
 from .local_solvers import FunctionFlow
 from .overlaps import overlap_core, overlap_down, overlap_up
 from .state import TTN
@@ -78,6 +79,7 @@ class FunctionStage:
         if not isinstance(found, TTN) or found.tree != self.tree:
             came = found if isinstance(found, TTN) else type(found).__name__
             raise TypeError(f"F(t, state) must return a TTN on the tree of the state; got {came} at t = {t:g}")
+        together(state=next(iter(cores.values())), F=found.cores[-1])
         return found
 
 

@@ -13,7 +13,7 @@ from .local_solvers import Stats
 from .method import StepResult
 from .result import Evolution
 from .state import TTN
-from .tensors import namespace
+from .tensors import all_finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +92,4 @@ def contiguous(state: TTN) -> TTN:
 
 
 def finite(state: TTN) -> bool:
-    return all(bool(namespace(core).all(namespace(core).isfinite(core))) for core in state.cores)
+    return all_finite(*state.cores)

@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
-from .local_solvers import Flow, LocalSolveError, Stats, as_complex, checked, eps_of, flat, length, number, positive, shaped
+from .local_solvers import (
+    Flow,
+    LocalSolveError,
+    Stats,
+    as_complex,
+    checked,
+    eps_of,
+    flat,
+    length,
+    lengths,
+    number,
+    positive,
+    shaped,
+)
 from .machine import Machine
 from .tensors import is_complex, namespace, placed
 
@@ -134,8 +147,9 @@ class AdaptiveRK:
                 raise LocalSolveError(f"AdaptiveRK: {self.max_steps} steps led to t = {t:g} only, not to {end:g}: {ADVICE}")
             if t + step / 10 == t:
                 raise LocalSolveError(f"AdaptiveRK: at t = {t:g} a step of {step:.2g} does not reach rtol = {rtol:g}: {ADVICE}")
-            after, last, error = dormand_prince(F, Y, k1, t, step, weights)
-            new_size = length(flat(after))
+            after, last, wrong = dormand_prince(F, Y, k1, t, step, weights)
+            new_size, error = lengths(flat(after), wrong)
+            error *= abs(step)
             excess = error / (atol + rtol * max(size, new_size))
             factor = SMALLEST if not math.isfinite(excess) else SAFETY * max(excess, 1e-10) ** (-1 / 5)
             stats = stats + Stats(6, int(excess <= 1.0))
@@ -149,14 +163,14 @@ class AdaptiveRK:
 ADVICE = "F may be stiff (take Implicit), singular or not finite there; or loosen rtol"
 
 
-def dormand_prince(F: Flow, Y: Any, k1: Any, t: float, h: float, weights: Any) -> tuple[Any, Any, float]:
-    """(Y(t + h) of order five, F there, norm of the difference to order four)."""
+def dormand_prince(F: Flow, Y: Any, k1: Any, t: float, h: float, weights: Any) -> tuple[Any, Any, Any]:
+    """(Y(t + h) of order five, F there, the difference to order four divided by h (n,))."""
     K = namespace(Y).empty((7, flat(Y).shape[0]), dtype=Y.dtype, device=arrays.device(Y))
     K[0, :] = flat(k1)
     for i in range(1, 7):
         stage = Y + h * shaped(weights[i, :i] @ K[:i, :], Y.shape)
         K[i, :] = flat(F(t + NODES[i] * h, stage))
-    return stage, shaped(K[6, :], Y.shape), abs(h) * length(weights[7, :] @ K)
+    return stage, shaped(K[6, :], Y.shape), weights[7, :] @ K
 
 
 def first_step(F: Flow, Y: Any, k1: Any, t: float, h: float, tol: float) -> float:

@@ -82,9 +82,10 @@ def cut(
         M = unfolding(weights[tree.parent[node]], tree.axis(node)).T
         limit = tol if weighted or not relative or size == 0 else tol * norm(M) / size
         P, sigma, discarded[node] = leading(M, limit, min_rank, max_rank, spare)
-        least = float(sigma[-1]) if weighted else 1.0
-        if full[node] and sigma.shape[0] == found[node].shape[-1] and least > limit:
-            return
+        if full[node] and sigma.shape[0] == found[node].shape[-1]:
+            least = arrays.host(sigma[-1]) if weighted else 1.0
+            if least > limit:
+                return
         found[node], turns[node] = along(P.T, found[node], found[node].ndim - 1), adjoint(P)
         weights[node] = found[node] * sigma if weighted else found[node]
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
+from ..homes import together
 from . import algebra
 from .local_sums import expected
 from .singular_values import cut, leading
-from .tensors import adjoint, along, eye, matrix, namespace, norm
+from .tensors import adjoint, along, eye, matrix, namespace, norm, read
 from .tree import Tree
 
 MOST_ENTRIES = 2**28  # of a dense tensor: 2 GiB of float64
@@ -26,7 +27,11 @@ class TTN:
 
     The axes of a core are the children in order, the leg if there is one, the parent last; the length of that last axis is the
     rank of the edge, 1 at the root. Cores are arrays of any one library; their type is kept, real stays real. Immutable: methods
-    return new states, which share the cores that did not change. ValueError if a shape does not fit.
+    return new states, which share the cores that did not change. ValueError if a shape does not fit, TypeError for cores of two
+    libraries or devices.
+
+    With CuPy cores all is computed on the device, and what the methods return are CuPy states and arrays (numbers are Python's).
+    The host reads singular values where ranks are chosen, and norms.
 
     >>> import numpy as np
     >>> tree = Tree.balanced([2, 3, 2, 2])
@@ -42,6 +47,8 @@ class TTN:
         object.__setattr__(self, "cores", tuple(self.cores))
         if len(self.cores) != len(self.tree.parent):
             raise ValueError(f"a tree of {len(self.tree.parent)} nodes needs as many cores; got {len(self.cores)}")
+        if any(type(core) is not np.ndarray for core in self.cores):
+            together(**{f"core {node}": core for node, core in enumerate(self.cores)})
         ranks = [core.shape[-1] for core in self.cores]
         for node, core in enumerate(self.cores):
             if tuple(core.shape) != self.tree.core_shape(node, ranks):
@@ -61,6 +68,7 @@ class TTN:
         for leaf, vector in enumerate(vectors):
             if tuple(vector.shape) != (tree.sizes[leaf],):
                 raise ValueError(f"vector {leaf} must have the shape ({tree.sizes[leaf]},); got {tuple(vector.shape)}")
+        together(**{f"vector {leaf}": vector for leaf, vector in enumerate(vectors)})
         xp, dtype = namespace(vectors[0]), working(vectors)
         vectors = [xp.astype(vector, getattr(xp, dtype)) for vector in vectors]
         lengths = [norm(vector) for vector in vectors]
@@ -278,13 +286,14 @@ def same_tree(a: TTN, b: TTN) -> None:
         raise TypeError(f"a TTN goes with a TTN; got {type(b).__name__}")
     if a.tree != b.tree:
         raise ValueError("the two states must have the same tree; they have\n" + a.to_text() + "\nand\n" + b.to_text())
+    together(**{"the one state": a.cores[-1], "the other": b.cores[-1]})
 
 
 def unitary_error(state: TTN) -> float:
     """How far the cores below the root are from orthonormal columns: the largest entry of Q^H Q - I."""
-    worst = 0.0
+    worst = []
     for core in state.cores[:-1]:
         Q = matrix(core)
         xp = namespace(Q)
-        worst = max(worst, float(xp.max(xp.abs(adjoint(Q) @ Q - eye(Q.shape[1], Q)))))
-    return worst
+        worst.append(xp.max(xp.abs(adjoint(Q) @ Q - eye(Q.shape[1], Q))))
+    return float(np.max(read(worst))) if worst else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def norm(x: Any) -> float:
     if 1e-18 < size < 1e18:  # in single precision squares end at 1e-38 and 1e38
         return size
     xp = namespace(x)
-    peak = float(xp.max(xp.abs(x))) if math.prod(x.shape) else 0.0
+    peak = arrays.host(xp.max(xp.abs(x))) if math.prod(x.shape) else 0.0
     return peak * plain_norm(x / peak) if 0.0 < peak < math.inf else peak
 
 
@@ -99,5 +100,22 @@ def plain_norm(x: Any) -> float:
     if type(x) is np.ndarray:
         with np.errstate(over="ignore"):
             return math.sqrt(np.vdot(x, x).real)
+    return arrays.host(vector_norm(x))
+
+
+def all_finite(*cores: Any) -> bool:
+    """Whether all numbers are; by one read."""
+    return bool(np.all(read([namespace(core).all(namespace(core).isfinite(core)) for core in cores])))
+
+
+def vector_norm(x: Any) -> Any:
+    """The 2-norm of all entries, where x is."""
     xp = namespace(x)
-    return float(xp.linalg.vector_norm(xp.reshape(x, (-1,))))
+    return xp.linalg.vector_norm(xp.reshape(x, (-1,)))
+
+
+def read(numbers: Sequence[Any]) -> np.ndarray:
+    """0-d arrays of one library and kind (real) on the host, by one read."""
+    if isinstance(numbers[0], np.ndarray | np.generic):
+        return np.array(numbers)
+    return arrays.to_numpy(namespace(numbers[0]).stack([*numbers]))

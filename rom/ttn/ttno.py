@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...solvers import arrays
 from . import legs
 from .kron_sum import KronSum, same_terms
 from .operator_dense import dense_program
@@ -20,7 +21,8 @@ from .tree import Tree
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TTNO:
-    """An operator as `factor` times a network of `cores`, one a node of the tree, in post-order: NumPy arrays.
+    """An operator as `factor` times a network of `cores`, one a node of the tree, in post-order: NumPy arrays, which are moved
+    once to the device of the states that they meet there (CuPy's are read on the host).
 
     Axes of a core: the bonds to the children in order; if the node has a leg, its row and its column (out, in); the bond to the
     parent last, of length 1 at the root. Zeros are not multiplied with: operators from `from_terms` and `pairwise` keep two bonds
@@ -40,7 +42,7 @@ class TTNO:
     _program: list[Program] = field(repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cores", tuple(np.asarray(core) for core in self.cores))
+        object.__setattr__(self, "cores", tuple(np.asarray(arrays.to_numpy(core)) for core in self.cores))
         if len(self.cores) != len(self.tree.parent):
             raise ValueError(f"a tree of {len(self.tree.parent)} nodes needs as many cores; got {len(self.cores)}")
         bonds = [core.shape[-1] for core in self.cores]

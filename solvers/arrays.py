@@ -27,6 +27,7 @@ class Space:
     `columns` is None for a vector b (n,) and k for a block b (n, k). `interval` is how many iterations pass between two
     looks at the scalars of the iteration: 1 where reading a scalar is free, more on a device that would have to wait.
     `comm` is None, or the communicator (of mpi4py) of the ranks that hold the rows of every vector, each its own.
+    `scratch` is what the sums of a solve on a GPU need (kernels/cuda/launch.py).
     """
 
     xp: Any
@@ -35,6 +36,7 @@ class Space:
     columns: int | None
     interval: int = 1
     comm: Any = None
+    scratch: Any = None
 
     @property
     def real(self) -> str:
@@ -48,6 +50,10 @@ class Space:
     def is_numpy(self) -> bool:
         return self.xp is np
 
+    @property
+    def is_cupy(self) -> bool:
+        return self.xp is not np and self.xp.__name__.rpartition(".")[2] == "cupy"
+
 
 def namespace(x: Any) -> Any | None:
     """The array API namespace of x, or None if x is not an array of a known library."""
@@ -58,6 +64,27 @@ def namespace(x: Any) -> Any | None:
     from array_api_compat import array_namespace, is_array_api_obj
 
     return array_namespace(x) if is_array_api_obj(x) else None
+
+
+def home(A: Any) -> Any | None:
+    """The namespace of the vectors that A multiplies; None if A does not tell."""
+    if sparse(A):
+        return namespace(A.data) if library(A) == "cupyx" else np
+    if hasattr(A, "move"):
+        return namespace(A.parts[0])
+    return np if hasattr(A, "indptr") else namespace(A)
+
+
+def mover(like: Any) -> Any:
+    """The function that brings an array of the host to where `like` lives."""
+    xp, where = namespace(like), device(like)
+    return lambda x: xp.asarray(x, device=where)  # type: ignore[union-attr]
+
+
+def of_host(M: Any) -> bool:
+    """Whether an operator is an array or a matrix of the host, or a record with an array of it."""
+    fields = [getattr(M, name, None) for name in getattr(type(M), "__dataclass_fields__", ())]
+    return any(isinstance(part, np.ndarray) for part in (M, *fields)) or (sparse(M) and library(M) == "scipy")
 
 
 def library(x: Any) -> str:
@@ -115,6 +142,7 @@ def stored_values(A: Any) -> Any | None:
     """The stored entries of A as one array (any shape) if A is a matrix of a known library, else None."""
     if isinstance(A, np.ndarray):
         return A
+    A = getattr(A, "on_host", A)
     if sparse(A):
         return getattr(A, "data", None) if A.format in ("csr", "csc", "coo", "bsr", "dia") else A.tocsr().data
     if "torch" in sys.modules and library(A) == "torch":
@@ -179,6 +207,16 @@ def host(x: Any) -> Any:
     if getattr(x, "shape", ()) == ():
         return float(scalar(x).real)
     return np.real(to_numpy(x)).astype(np.float64)
+
+
+def together(batch: list[tuple[Any, ...]], space: Space) -> list[tuple[Any, ...]]:
+    """Tuples of scalars of a device (or None) on the host, all in one transfer."""
+    flat = [scalar for scalars in batch for scalar in scalars if scalar is not None]
+    shape = () if space.columns is None else (space.columns,)
+    wide = [space.xp.reshape(asarray(real(scalar, space), space, "float64"), shape) for scalar in flat]
+    read = iter(to_numpy(space.xp.stack(wide)))
+    row = (lambda: float(next(read))) if space.columns is None else (lambda: next(read))
+    return [tuple(None if scalar is None else row() for scalar in scalars) for scalars in batch]
 
 
 def gathered(local: Any, space: Space) -> np.ndarray:

@@ -29,9 +29,11 @@ from .result import SolveInterrupted, SolveResult, Status
 from .system import System, times
 
 
-def look(*scalars: Any) -> tuple[Any, ...]:
-    """The scalars of an iteration on the host: the only place where a solve waits for its device."""
-    return tuple(scalar if scalar is None else arrays.host(scalar) for scalar in scalars)
+def look(batch: list[tuple[Any, ...]], space: Any) -> list[tuple[Any, ...]]:
+    """The scalars of the iterations since the last look on the host: the only place where a solve waits for its device."""
+    if len(batch) > 1:
+        return arrays.together(batch, space)
+    return [tuple(scalar if scalar is None else arrays.host(scalar) for scalar in scalars) for scalars in batch]
 
 
 def read(scalar: Any) -> Any:
@@ -68,8 +70,9 @@ class Run:
     has fallen tenfold.
     """
 
-    def __init__(self, method: str, problem: System, *, compiled: bool = False):
+    def __init__(self, method: str, problem: System, *, compiled: bool = False, looks_rarely: bool = False):
         self.method, self.problem, self.space = method, problem, problem.space
+        self.interval = problem.space.interval if looks_rarely and problem.callback is None else 1
         self.verbs = verbs(problem.A, problem.space) if compiled else reference
         k = 1 if self.space.columns is None else self.space.columns
         self.statuses: list[Status | None] = [None] * k  # final, one a column
@@ -78,6 +81,7 @@ class Run:
         self.iteration = self.matvecs = self.restarts = 0
         self.iterations = np.zeros(k, np.int64)
         self.history: list[Any] = []
+        self.unseen: list[tuple[Any, ...]] = []  # scalars of the iterations since the last look
         self.norms = problem.b_norm.copy()  # of the true residual, last computed
         self.strikes = np.zeros(k, int)
         self.apparent = np.zeros(k, bool)  # the recurrence says converged
@@ -117,13 +121,15 @@ class Run:
             self.alarm = np.maximum(self.problem.b_norm, self.norms) / self.space.eps
         for column in self.active():
             self.statuses[column] = self.judge(column, previous[column])
-            if self.statuses[column] is not None:
-                self.iterations[column] = self.iteration
+            if self.statuses[column] is not None and not (self.apparent[column] and self.interval > 1):
+                self.iterations[column] = self.iteration  # on a GPU a few were made after the one that was enough
         self.restarts += 1
         self.apparent[:] = False
         if not self.active():
             return None
         self.keep(x, self.norms)
+        if self.space.scratch is not None and self.interval > 1:
+            self.space.scratch.aim(self.check)
         r = arrays.asarray(r, self.space)
         return r if self.refining else arrays.copy(r, self.space)  # a refinement does not write to it
 
@@ -188,10 +194,20 @@ class Run:
         """
         self.iteration += 1
         self.matvecs += products * (1 if self.space.columns is None else len(self.active()))
-        if self.iteration % self.space.interval and self.iteration < self.problem.max_iterations:
+        self.unseen.append((rr, curvature, preconditioned, breakdown))
+        if len(self.unseen) < self.interval and self.iteration < self.problem.max_iterations:
             return False
-        rr, curvature, preconditioned, breakdown = look(rr, curvature, preconditioned, breakdown)
+        seen, self.unseen = look(self.unseen, self.space), []
         self.latest = x if callable(x) else (lambda: x)
+        for number, scalars in enumerate(seen, self.iteration + 1 - len(seen)):
+            norm = self.note(number, x, scalars, direction if number == self.iteration else None)
+            if not self.moving():
+                break
+        return self.interrupted(norm) or self.iteration >= self.problem.max_iterations or not self.moving()
+
+    def note(self, number: int, x: Any, scalars: tuple[Any, ...], direction: Any) -> Any:
+        """Judge iteration `number` by its scalars; its norm, or norms. x and direction are those of the last iteration."""
+        rr, curvature, preconditioned, breakdown = scalars
         if self.space.columns is None:
             norm = math.sqrt(rr) if rr >= 0.0 else math.nan
             self.history.append(norm)
@@ -206,20 +222,22 @@ class Run:
             self.history.append(norm)
             healthy = False
         if not healthy:
-            self.diagnose(np.atleast_1d(norm), curvature, preconditioned, breakdown, direction)
-        elif norm < 0.1 * self.best_norms[0] and not callable(x):  # an iterate that is built when read can be built later
-            self.keep(x, np.atleast_1d(norm))
-        return self.interrupted(norm) or self.iteration >= self.problem.max_iterations or not self.moving()
+            self.diagnose(number, np.atleast_1d(norm), curvature, preconditioned, breakdown, direction)
+        elif norm < 0.1 * self.best_norms[0] and not callable(x) and number == self.iteration:
+            self.keep(x, np.atleast_1d(norm))  # an iterate that is built when read can be built later
+        return norm
 
-    def diagnose(self, norms: np.ndarray, curvature: Any, preconditioned: Any, breakdown: Any, direction: Any) -> None:
-        """Sort out, column by column, what the scalars of this iteration say."""
+    def diagnose(
+        self, number: int, norms: np.ndarray, curvature: Any, preconditioned: Any, breakdown: Any, direction: Any
+    ) -> None:  # fmt: skip
+        """Sort out, column by column, what the scalars of an iteration say."""
         scalars = [None if s is None else np.atleast_1d(s) for s in (curvature, preconditioned, breakdown)]
         for column in self.active():
             pq, rz, divisor = (None if s is None else float(s[column]) for s in scalars)
             norm = norms[column]
             if norm <= self.check[column]:
                 if not self.apparent[column]:
-                    self.apparent[column], self.iterations[column] = True, self.iteration
+                    self.apparent[column], self.iterations[column] = True, number
             elif rz is not None and not math.isfinite(rz):
                 self.pending[column] = Status.NONFINITE_PRECONDITIONER
             elif pq is not None and not math.isfinite(pq):
@@ -271,8 +289,8 @@ class Run:
 
     def mask(self) -> Any:
         """None for a vector; for a block, which columns still move, as booleans of the space."""
-        if self.space.columns is None:
-            return None
+        if self.space.columns is None or self.interval > 1:
+            return None  # a GPU tells by itself
         moving = np.zeros(self.space.columns, bool)
         moving[self.moving()] = True
         return self.space.xp.asarray(moving, device=self.space.device)

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import arrays
 from .arrays import Space
+from .device import check_home, made, on_gpu
 from .operator import Scaled, checked, largest_entry, name_of, size_of
 
 SAFE = {"float64": 1e60, "float32": 1e8}  # norms within 1/SAFE..SAFE are squared without a second thought
@@ -68,6 +69,7 @@ def system(
     start = time.perf_counter()
     M = preconditioner(None if defect else M, original)
     setup_seconds = time.perf_counter() - start
+    space = on_gpu(space, M) if space.is_cupy else space
     M = M if M is None or A_scale == 1.0 else Scaled(M, 1 / A_scale)  # M ~ A^-1 turns with A
     b_norm = np.atleast_1d(arrays.norm(b, space))
     x0_norm = None if x0 is None else arrays.norm(x0, space)
@@ -86,7 +88,7 @@ def system(
 
 def right_hand_side(A: Any, b: Any) -> tuple[Any, Space]:
     """b as a floating-point array beside A, and the space of the solve. TypeError or ValueError for what is no vector."""
-    home = np if arrays.sparse(A) or hasattr(A, "indptr") else arrays.namespace(A)
+    home = arrays.home(A)
     b = vector(b, "b", home or np)
     xp = arrays.namespace(b)
     if home is not None and home is not xp:
@@ -148,12 +150,13 @@ def preconditioner(M: Any, A: Any) -> Any:
     if not hasattr(M, "shape"):
         if not callable(M):
             raise TypeError(f"M must be an operator (shape, dtype, @) or a recipe M(A) that returns one; got {type(M).__name__}")
-        M = recipe(A)
+        M = made(recipe, A)
         if not hasattr(M, "shape"):
             raise TypeError(
                 f"M(A) must return an operator with A's shape; {name_of(recipe)} returned {type(M).__name__}; if M is a "
                 "function r -> z, wrap it: scipy.sparse.linalg.LinearOperator(A.shape, matvec=M, dtype=A.dtype)"
             )
+    check_home(M, A)
     if tuple(M.shape) != tuple(A.shape):
         raise ValueError(f"M must have the shape {tuple(A.shape)} of A; got {tuple(M.shape)} from {name_of(recipe)}")
     return M

@@ -28,6 +28,7 @@ LAYERS = {
     "arrays": 0,
     **dict.fromkeys(["storage", "kernels"], 1),
     "operator": 2,
+    "device": 2,
     **dict.fromkeys(["result", "system"], 3),
     **dict.fromkeys(["stopping", "certify", "report"], 4),
     **dict.fromkeys(["krylov", "preconditioners", "direct", "external", "recycling"], 5),

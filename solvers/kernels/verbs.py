@@ -22,12 +22,16 @@ from typing import Any
 from ..arrays import Space
 from ..storage import Stored
 from . import columns, reference
+from .cuda import verbs as of_gpu
+from .cuda.launch import MOST_COLUMNS
 
 COMPILED_FROM = 10_000  # rows from which an operator known by products gets compiled updates: BLAS takes threads there
 
 
 def verbs(A: Any, space: Space) -> ModuleType:
-    """The verbs for vectors of this space: compiled for NumPy vectors and blocks, the array API form otherwise."""
+    """The verbs for vectors of this space: compiled for NumPy vectors and blocks and for a GPU, the array API form otherwise."""
+    if space.is_cupy and (space.columns is None or 0 < space.columns <= MOST_COLUMNS):
+        return of_gpu
     if not space.is_numpy or not (isinstance(A, Stored) or A.shape[0] >= COMPILED_FROM):
         return reference
     # Compiled code and its compiler are loaded when first needed.

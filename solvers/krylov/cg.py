@@ -78,9 +78,9 @@ def cg(
     if isinstance(recycle, bool) or not isinstance(recycle, int) or recycle < 0:
         raise ValueError(f"recycle must be an integer >= 0 (directions to keep); got {recycle!r}")
     if not recycle:
-        return drive(Run("cg", problem, compiled=True), iterate)
+        return drive(Run("cg", problem, compiled=True, looks_rarely=True), iterate)
     record = Record.of(recycle, problem)
-    result = drive(Run("cg", problem, compiled=True), lambda run: iterate(run, record))
+    result = drive(Run("cg", problem, compiled=True, looks_rarely=True), lambda run: iterate(run, record))
     return replace(result, space=record.ritz())
 
 

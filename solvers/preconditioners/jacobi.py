@@ -39,6 +39,7 @@ class Jacobi:
     diagonal: Any = None
 
     name = "jacobi"
+    on_device = True
 
     def __call__(self, A: Any) -> Diagonal:
         A = checked(A)

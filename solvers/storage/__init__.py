@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import arrays
-from .csr import CSR, check_indices, view
+from .csr import CSR, canonical
 from .dia import DIA, by_bands
 from .diagonal import Diagonal
+from .resident import Resident, resident
 from .sell import SELL, by_slices
 
 Stored = CSR | DIA | SELL  # what the compiled kernels read
@@ -21,8 +22,9 @@ def compact(A: Any, *, like: Any = None) -> Any:
 
     SciPy sparse arrays and matrices of any format become CSR with unsigned indices, duplicates summed, nothing dropped and
     nothing rounded; a CSR matrix in canonical form shares its memory. Compact once and hand the object around: it is its
-    own warm cache. `like`, a compacted matrix, spares the search where A has entries at the same places. Raises ValueError if the
-    index arrays are not those of a matrix.
+    own warm cache. A CuPy matrix stays on its device in such a form (`Resident`), with a copy on the host. `like`, a compacted
+    matrix, spares the search where A has entries at the same places. Raises ValueError if the index arrays are not those of a
+    matrix.
 
     >>> import scipy.sparse as sp
     >>> from petrov.solvers import compact
@@ -31,6 +33,8 @@ def compact(A: Any, *, like: Any = None) -> Any:
     """
     if isinstance(A, Stored) or not arrays.sparse(A):
         return A
+    if arrays.library(A) == "cupyx":
+        return resident(compact(A.get(), like=getattr(like, "on_host", None)), arrays.mover(A.data))
     csr = canonical(A)
     return csr if csr.shape[0] < FROM else by_bands(csr, like) or by_slices(csr) or csr
 
@@ -48,17 +52,6 @@ def empty(kind: tuple[str, ...], rows: int) -> Stored:
     return CSR(np.zeros(0, values), np.zeros(0, indices), np.zeros(rows + 1, indptr), (rows, rows), None)
 
 
-def canonical(A: Any) -> CSR:
-    """A SciPy sparse matrix as CSR, columns rising in every row, duplicates summed; shares memory where it already is."""
-    if not arrays.compressed(A):
-        check_indices(A)
-    csr = A.tocsr()
-    checked = view(csr)  # before SciPy's own C++ walks the indices
-    if csr.has_canonical_format:
-        return checked
-    csr = csr.copy()
-    csr.sum_duplicates()
-    return view(csr)
-
-
-__all__ = ["CSR", "DIA", "SELL", "Diagonal", "Stored", "by_bands", "by_slices", "canonical", "compact", "empty"]
+__all__ = [
+    "CSR", "DIA", "SELL", "Diagonal", "Resident", "Stored", "by_bands", "by_slices", "canonical", "compact", "empty", "resident",
+]  # fmt: skip

@@ -96,6 +96,19 @@ def view(A: Any) -> CSR:
     return CSR(values, unsigned(indices), unsigned(indptr), (rows, columns), A)
 
 
+def canonical(A: Any) -> CSR:
+    """A SciPy sparse matrix as CSR, columns rising in every row, duplicates summed; shares memory where it already is."""
+    if not arrays.compressed(A):
+        check_indices(A)
+    csr = A.tocsr()
+    checked = view(csr)  # before SciPy's own C++ walks the indices
+    if csr.has_canonical_format:
+        return checked
+    csr = csr.copy()
+    csr.sum_duplicates()
+    return view(csr)
+
+
 def same_pattern(A: Any, B: Any) -> bool:
     """Whether two CSR matrices of SciPy have entries at the same places."""
     same = A.shape == B.shape and A.nnz == B.nnz

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -28,6 +29,10 @@ class Diagonal:
 
     def diagonal(self) -> Any:
         return self.values
+
+    def moved(self, move: Callable[[Any], Any]) -> Diagonal:
+        """The same on another device: move(array of the host)."""
+        return replace(self, values=move(self.values))
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.shape[0]} x {self.shape[1]}, {self.dtype}"

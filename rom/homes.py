@@ -16,6 +16,8 @@ def on_device(x: Any) -> bool:
 
 def home(x: Any) -> str:
     """The library of an array and its device, in words; those of one home go together."""
+    if arrays.sparse(x):
+        return home(x.data) if arrays.library(x) == "cupyx" else "NumPy (cpu)"
     if isinstance(x, np.ndarray | np.generic):
         return "NumPy (cpu)"
     name, device = arrays.library(x), arrays.device(x) if arrays.namespace(x) is not None else "?"
@@ -25,7 +27,7 @@ def home(x: Any) -> str:
 
 def together(**named: Any) -> None:
     """TypeError, with the remedy, if the arrays given live in different places. None, numbers and lists go with anything."""
-    found = {name: home(x) for name, x in named.items() if isinstance(x, np.ndarray) or arrays.namespace(x) is not None}
+    found = {name: home(x) for name, x in named.items() if arrays.sparse(x) or arrays.namespace(x) is not None}
     if len({*found.values()}) > 1:
         where = ", ".join(f"{name} is {place}" for name, place in found.items())
         raise TypeError(

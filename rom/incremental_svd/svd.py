@@ -52,7 +52,8 @@ class IncrementalSVD:
     length would cancel; such columns are stored, at most `rank` at a time (a block with more is halved, as if it came in two).
 
     Memory: 2 n k numbers and m k for V; n (k + 2 s) while a dense block of s > k columns is added, n k more while its room is
-    made. Data larger than memory come in blocks of about k columns. Types: as the blocks are, wider when one is wider.
+    made. Data larger than memory come in blocks of about k columns. Types: as the blocks are, wider when one is wider. All is
+    computed on the host: blocks of CuPy and of other libraries are read there, and U, s and V are NumPy's.
 
     `error` is the Frobenius norm (the one of X) of A - U diag(s) V^H in exact arithmetic if only columns, or only rows, were
     appended by 'exact': what the truncations drop is then orthogonal. It is an estimate otherwise, and `largest_error` adds up.

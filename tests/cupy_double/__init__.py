@@ -32,6 +32,8 @@ def install(monkeypatch: Any) -> types.ModuleType:
     cupy = made["cupy"]
     fill(cupy, np, NAMES["cupy:"])
     fill(made["cupy.linalg"], np.linalg, NAMES["linalg:"])
+    for name, answer in (("solve", singular), ("cholesky", indefinite)):
+        setattr(made["cupy.linalg"], name, silent(getattr(made["cupy.linalg"], name), answer))
     fill(made["cupy.fft"], np.fft, NAMES["fft:"])
     cupy.ndarray, cupy.asnumpy, cupy.RawModule, cupy.__version__ = ndarray, lambda x: x.get(), kernels.RawModule, "14.2.0"
     cupy.from_dlpack = lambda x: wrapped(np.from_dlpack(x))
@@ -52,6 +54,28 @@ def install(monkeypatch: Any) -> types.ModuleType:
     forget_classes()
     TRAFFIC.clear()
     return cupy
+
+
+def silent(function: Any, answer: Any) -> Any:
+    """CuPy raises nothing where a matrix cannot be factorised: the results are not those that one wants."""
+
+    def call(A: Any, *others: Any) -> Any:
+        try:
+            return function(A, *others)
+        except np.linalg.LinAlgError:
+            return ndarray(answer(A.value, *(other.value for other in others)))
+
+    return call
+
+
+def singular(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The solutions of a batch, NaN for the matrices that are singular."""
+    return np.where(np.linalg.matrix_rank(A)[..., None, None] == A.shape[-1], np.linalg.pinv(A) @ b, np.nan)
+
+
+def indefinite(A: np.ndarray) -> np.ndarray:
+    """As it was: the factorisation got nowhere."""
+    return np.tril(A)
 
 
 def forget_classes() -> None:

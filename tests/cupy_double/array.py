@@ -139,7 +139,7 @@ def operator(name: str) -> Any:
         if any(not isinstance(other, (ndarray, *FROM_HOST, np.ndarray)) for other in others):
             return NotImplemented
         result = getattr(self.value, name)(*(unwrapped(other, name) for other in others))
-        if name.startswith("__i"):
+        if name.startswith("__i") and others:
             return self if result is self.value else NotImplemented
         return wrapped(result)
 

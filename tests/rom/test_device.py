@@ -6,6 +6,7 @@
 import numpy as np
 import pytest
 
+from petrov.rom.pod import pod
 from petrov.rom.ttn import (
     BUG,
     RK4,
@@ -26,6 +27,67 @@ from petrov.rom.ttn import (
 )
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
+
+
+# -- POD ---------------------------------------------------------------------------------------------------------------------
+
+
+def field(n, m, kind="float64"):
+    x, mu = np.linspace(0, 1, n)[:, None], np.linspace(1, 2, m)
+    S = np.exp(-3 * mu * x) + np.sin(4 * mu * x)
+    return (S * np.exp(1j * mu) if kind.startswith("complex") else S).astype(kind)
+
+
+def stiffness(n, kind):
+    X = 2.1 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
+    return X + 0.1j * (np.eye(n, k=1) - np.eye(n, k=-1)) if kind.startswith("complex") else X
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
+@pytest.mark.parametrize("product", [False, True], ids=["Euclidean", "product"])
+@pytest.mark.parametrize("kind", ["float64", "complex128", "float32"])
+@pytest.mark.parametrize("shape", [(60, 12), (10, 25)], ids=["tall", "wide"])
+def test_pod(device, shape, kind, product, weighted):
+    """Reads: which columns are finite, the singular values, and three numbers that say whether X is an inner product."""
+    n, m = shape
+    S, X = field(n, m, kind), stiffness(n, kind).astype(kind) if product else None
+    w = np.linspace(0.5, 1.5, m) if weighted else None
+    host = pod(S, product=X, weights=w, tol=1e-4)
+    given = {"product": None if X is None else device.put(X), "weights": None if w is None else device.put(w)}
+    there = device.put(S)
+    with device.counted() as reads:
+        found = pod(there, tol=1e-4, **given)
+    assert sorted(reads) == sorted([m, min(n, m)] + [3] * product + [m] * weighted)
+    V, close = device.get(found.basis), {"rtol": 1e-10, "atol": 1e-10} if kind != "float32" else {"rtol": 1e-4, "atol": 1e-4}
+    assert V.dtype == host.basis.dtype and found.singular_values.dtype == host.singular_values.dtype
+    np.testing.assert_allclose(device.get(found.singular_values), host.singular_values, **close)
+    np.testing.assert_allclose(V @ V.conj().T, host.basis @ host.basis.conj().T, **close)
+    assert found.error() == pytest.approx(host.error(), rel=1e-3) and found.size == host.size
+    assert "modes of" in repr(found)
+
+
+def test_pod_refuses(device):
+    import scipy.sparse as sp
+
+    from petrov.solvers.direct.cholesky import cholesky
+
+    S, X = device.put(field(6, 4)), sp.csr_array(stiffness(6, "float64"))
+    indefinite = np.diag([1.0, 2.0, -1.0, 1.0, 1.0, 1.0])
+    for error, said, wrong in [
+        (TypeError, "one place", lambda: pod(S, product=stiffness(6, "float64"))),
+        (TypeError, "one place", lambda: pod(field(6, 4), product=device.put(stiffness(6, "float64")))),
+        (TypeError, "one place", lambda: pod(S, weights=np.ones(4))),
+        (TypeError, "one place", lambda: pod(field(6, 4), weights=device.put(np.ones(4)))),
+        (TypeError, "one place", lambda: pod(S, product=X)),
+        (TypeError, "on the host", lambda: pod(S, product=cholesky(X))),
+        (np.linalg.LinAlgError, "positive definite", lambda: pod(S, product=device.put(indefinite))),
+        (ValueError, "Hermitian", lambda: pod(S, product=device.put(np.triu(np.ones((6, 6)))))),
+        (ValueError, r"\(6, 6\)", lambda: pod(S, product=device.put(np.eye(5)))),
+        (ValueError, "column 2", lambda: pod(device.put(np.where(np.arange(4) == 2, np.nan, field(6, 4))))),
+        (ValueError, "not empty", lambda: pod(device.put(np.zeros((0, 3))))),
+    ]:
+        with pytest.raises(error, match=said):
+            wrong()
 
 
 # -- Tree tensor networks ----------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from .storage.diagonal import Diagonal
 class Operator(Protocol):
     """A linear map: ndarray, SciPy and CuPy sparse, LinearOperator, torch tensors and user classes already fit.
 
-    Optional: `.H`, `.diagonal()`, `.update(A2)`, `.guess(b)`, `linear` (default True), `spd` (default None: unknown), `.moved(move)`,
-    the same on a GPU with move(array of the host), and there `.into(r, z)`, which writes A r to z and returns it. Where the
+    Optional: `.H`, `.diagonal()`, `.update(A2)`, `.guess(b)`, `linear` (default True), `spd` (default None: unknown);
+    `.moved(move)`, the same on a GPU, with move(array of the host), and there `.into(r, z)`, which writes A r to z. Where the
     rows are distributed over ranks, `shape` and vectors are those of the rank, `comm` is the communicator and `global_size` the
     number of all unknowns.
     """

@@ -100,7 +100,8 @@ namespace launching {
 static void **arguments;
 
 // One letter a parameter, as NumPy has them for the types of arrays; * after that of a pointer.
-template <class T> struct Letter;
+// What is no type of the language is a pair of reals.
+template <class T> struct Letter { static const char *text() { return sizeof(T) == 8 ? "F" : "D"; } };
 #define LETTER(type, letter) \
     template <> struct Letter<type> { static const char *text() { return letter; } };
 LETTER(bool, "?") LETTER(unsigned char, "B") LETTER(unsigned short, "H") LETTER(int, "i") LETTER(unsigned int, "I")

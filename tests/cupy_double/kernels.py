@@ -73,11 +73,11 @@ class RawKernel:
         recording.append(launch) if recording is not None else launch()
 
     def argument(self, value: Any, takes: str) -> tuple[Any, Any]:
-        """(a C value, what keeps it alive). A complex array is one of pairs of reals to a kernel."""
+        """(a C value, what keeps it alive)."""
         if takes.endswith("*"):
             assert isinstance(value, ndarray), f"{self.name} takes a pointer where it got {type(value).__name__}"
             assert value.value.flags.c_contiguous, f"{self.name} got an array that is not contiguous"
-            letter = {"F": "f", "D": "d", "b": "B"}.get(value.dtype.char, value.dtype.char).replace("l", "q").replace("L", "Q")
+            letter = value.dtype.char.replace("l", "q").replace("L", "Q")
             assert letter == takes[0], f"{self.name} takes {takes} where it got an array of {value.dtype}"
             return ctypes.c_void_p(value.value.ctypes.data), value
         kinds = {"q": (ctypes.c_longlong, np.int64), "d": (ctypes.c_double, np.float64), "i": (ctypes.c_int, np.int32), "f": (ctypes.c_float, np.float32)}

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..solvers import arrays
 from ..solvers.arrays import WIDE, working_dtype
+from .homes import on_device, together
+from .points_on_device import ROUND_OFF, TIE, deim_points, eliminated, qdeim_points, solved
 
-TIE = 1e-8  # candidates this close to the largest, relative, count as equal: the lowest index is taken
-ROUND_OFF = 32  # units of round-off of the scale of f: a residual below it is noise
 BLOCK = 1 << 16  # entries of the residual that are looked at in one go
 
 
@@ -31,12 +32,14 @@ class Interpolation:
         F = lower @ upper, lower with a unit diagonal; in double precision.
     errors : ndarray (d + 1,)
         The largest |f - interpolation| over the table before step 0, 1, ..., d.
+
+    Of a table of CuPy, all but the errors are CuPy arrays, and so are the values and weights of `coefficients`.
     """
 
-    nodes: np.ndarray
-    points: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
+    nodes: Any
+    points: Any
+    lower: Any
+    upper: Any
     errors: np.ndarray
 
     @property
@@ -46,13 +49,26 @@ class Interpolation:
     @property
     def condition(self) -> float:
         """The condition of F in the spectral norm; 1 for an empty one."""
-        return float(np.linalg.cond(self.lower @ self.upper)) if self.size else 1.0
+        return float(np.linalg.cond(arrays.to_numpy(self.lower @ self.upper))) if self.size else 1.0
 
-    def coefficients(self, values: Any) -> np.ndarray:
+    def beside(self, like: Any) -> Interpolation:
+        """The same on the device of an array of CuPy, or on the host."""
+        if on_device(like) == on_device(self.lower):
+            return self
+        if not on_device(like):
+            return Interpolation(*(arrays.to_numpy(x) for x in (self.nodes, self.points, self.lower, self.upper)), self.errors)
+        xp: Any = arrays.namespace(like)
+        there = (xp.asarray(x, device=arrays.device(like)) for x in (self.nodes, self.points, self.lower, self.upper))
+        return Interpolation(*there, self.errors)
+
+    def coefficients(self, values: Any) -> Any:
         """beta (d,) or (d, m) from values = f(points, mu), of the same shape: two triangular solves, 2 d^2 flops a column.
 
-        Raises ValueError if the values are not d rows of finite numbers.
+        Raises ValueError if the values are not d rows of finite numbers; TypeError if they are not where the triangles are.
         """
+        together(values=values, interpolation=self.lower)
+        if on_device(self.lower):
+            return self.coefficients_there(values)
         values = np.asarray(values)
         if values.ndim not in (1, 2) or values.shape[0] != self.size:
             raise ValueError(f"values must be ({self.size},) or ({self.size}, m), f at the points; got shape {values.shape}")
@@ -64,6 +80,18 @@ class Interpolation:
 
         forward = solve_triangular(self.lower, values, lower=True, unit_diagonal=True, check_finite=False)
         return solve_triangular(self.upper, forward, check_finite=False)
+
+    def coefficients_there(self, values: Any) -> Any:
+        """The same on a device; one read: whether the values are finite."""
+        xp: Any = arrays.namespace(self.lower)
+        values = xp.asarray(values)
+        if values.ndim not in (1, 2) or values.shape[0] != self.size:
+            raise ValueError(f"values must be ({self.size},) or ({self.size}, m), f at the points; got shape {values.shape}")
+        if values.size == 0:
+            return xp.zeros(values.shape, dtype=xp.result_type(values, self.lower))
+        if not arrays.to_numpy(xp.all(xp.isfinite(values))):
+            raise ValueError("values must be finite; got NaN or infinity: look at f at the points for these parameters")
+        return solved(self.lower, self.upper, values)
 
     def truncated(self, size: int) -> Interpolation:
         """The interpolation that the greedy had after `size` steps."""
@@ -79,6 +107,11 @@ class Interpolation:
         """
         if self.size == 0:
             return 0.0
+        together(f=f, interpolation=self.lower)
+        if on_device(self.lower):
+            xp: Any = arrays.namespace(self.lower)
+            cardinal = solved(self.upper.T, self.lower.T, f[:, self.nodes].T)
+            return float(arrays.host(xp.max(xp.sum(xp.abs(cardinal), axis=0))))
         from scipy.linalg import solve_triangular
 
         columns = np.asarray(f)[:, self.nodes].T
@@ -97,7 +130,7 @@ def eim(f: Any, *, tol: float = 1e-12, max_size: int | None = None, first: int |
     Parameters
     ----------
     f : array_like (n_x, n_mu)
-        Real or complex: a row per point x, a column per training parameter.
+        Real or complex: a row per point x, a column per training parameter. An array of CuPy is worked on where it is.
     tol : float
         Relative to the largest |f|.
     max_size : int, optional
@@ -113,8 +146,9 @@ def eim(f: Any, *, tol: float = 1e-12, max_size: int | None = None, first: int |
     Notes
     -----
     Raises ValueError if f is empty, not finite or not two-dimensional, if its row `first` is zero, or for a negative tol.
-    Memory: one copy of f in double precision. Cost: d passes over it. Barrault, Maday, Nguyen and Patera, C. R. Math. 339 (2004)
-    667, with the greedy of Grepl, Maday, Nguyen and Patera, M2AN 41 (2007) 575, section 2.
+    Memory: one copy of f in double precision. Cost: d passes over it. On a device the host reads one number a step. Barrault,
+    Maday, Nguyen and Patera, C. R. Math. 339 (2004) 667, with the greedy of Grepl, Maday, Nguyen and Patera, M2AN 41
+    (2007) 575, section 2.
 
     Examples
     --------
@@ -133,6 +167,9 @@ def eim(f: Any, *, tol: float = 1e-12, max_size: int | None = None, first: int |
     if not tol >= 0 or (max_size is not None and max_size < 0):
         raise ValueError(f"tol and max_size must be at least 0; got tol={tol} and max_size={max_size}")
     limit = min(n_x, n_mu) if max_size is None else min(max_size, n_x, n_mu)
+    if on_device(f):
+        made = eliminated(f, tol=tol, limit=limit, first=first)
+        return Interpolation(made.nodes, made.points, made.lower, made.upper, made.errors)
     dtype = working_dtype(f.dtype.name)
     residual = np.array(f.T, WIDE[dtype], order="C")  # a row per parameter
     sups = np.concatenate([abs(part).max(axis=1) for _, part in blocks(residual)])
@@ -156,13 +193,15 @@ def eim(f: Any, *, tol: float = 1e-12, max_size: int | None = None, first: int |
     return gathered(nodes, points, lower, upper, errors, residual.dtype)
 
 
-def checked_table(f: Any, name: str) -> np.ndarray:
-    """f as a finite, two-dimensional array that is not empty, or an error that says what it is."""
-    f = np.asarray(f)
+def checked_table(f: Any, name: str) -> Any:
+    """f as a finite, two-dimensional array that is not empty, or an error that says what it is; of CuPy, finite or not."""
+    f = f if on_device(f) else np.asarray(f)
     if f.ndim != 2 or 0 in f.shape:
         raise ValueError(f"{name} must be a table with rows and columns; got shape {f.shape}")
     if f.dtype.kind not in "biufc":
         raise TypeError(f"{name} must hold numbers; got dtype {f.dtype}")
+    if on_device(f):
+        return f
     if not np.isfinite(f).all():
         raise ValueError(f"{name} must be finite; got NaN or infinity in column {int(np.argmin(np.isfinite(f).all(axis=0)))}")
     return f
@@ -212,17 +251,20 @@ def gathered(nodes: list, points: list, columns: list, rows: list, errors: list,
     return Interpolation(which, where, lower, upper, np.array(errors))
 
 
-def deim(U: Any) -> np.ndarray:
+def deim(U: Any) -> Any:
     """Interpolation points (d,) for the columns of a basis U (n, d): the point of column k is where it is worst interpolated.
 
     That is Gaussian elimination with row pivoting. Raises ValueError if the columns are dependent to round-off. Chaturantabut
-    and Sorensen, SIAM J. Sci. Comput. 32 (2010), Algorithm 1. Memory: a copy of U; cost n d^2.
+    and Sorensen, SIAM J. Sci. Comput. 32 (2010), Algorithm 1. Memory: a copy of U; cost n d^2. Points of a U of CuPy
+    are CuPy's, and the host reads once.
 
     >>> import numpy as np
     >>> deim(np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0]]))
     array([1, 2])
     """
     U = checked_table(U, "U")
+    if on_device(U):
+        return deim_points(U)
     dtype = working_dtype(U.dtype.name)
     rest, points = np.array(U, WIDE[dtype]), []
     noise = ROUND_OFF * float(np.finfo(dtype).eps) * abs(rest).max(axis=0)
@@ -237,17 +279,20 @@ def deim(U: Any) -> np.ndarray:
     return np.array(points, np.intp)
 
 
-def qdeim(U: Any) -> np.ndarray:
+def qdeim(U: Any) -> Any:
     """Interpolation points (d,) for the columns of an orthonormal basis U (n, d): the pivots of a QR factorisation of U^H.
 
     They do not depend on the basis of the space and keep the error factor smaller than `deim`. Raises ValueError if the columns
     are dependent to round-off. Drmac and Gugercin, SIAM J. Sci. Comput. 38 (2016), A631. Memory: a copy of U; cost n d^2.
+    Points of a U of CuPy are CuPy's, found by Gram-Schmidt with pivots, and the host reads once.
 
     >>> import numpy as np
     >>> qdeim(np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0]]))
     array([2, 1])
     """
     U = checked_table(U, "U")
+    if on_device(U):
+        return qdeim_points(U)
     from scipy.linalg import qr
 
     dtype = working_dtype(U.dtype.name)

@@ -138,7 +138,8 @@ def operator(name: str) -> Any:
         graphs.refuse(name)
         if any(not isinstance(other, (ndarray, *FROM_HOST, np.ndarray)) for other in others):
             return NotImplemented
-        result = getattr(self.value, name)(*(unwrapped(other, name) for other in others))
+        with np.errstate(all="ignore"):  # a device warns of no division by zero
+            result = getattr(self.value, name)(*(unwrapped(other, name) for other in others))
         if name.startswith("__i") and others:
             return self if result is self.value else NotImplemented
         return wrapped(result)

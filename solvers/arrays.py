@@ -209,14 +209,20 @@ def host(x: Any) -> Any:
     return np.real(to_numpy(x)).astype(np.float64)
 
 
-def together(batch: list[tuple[Any, ...]], space: Space) -> list[tuple[Any, ...]]:
-    """Tuples of scalars of a device (or None) on the host, all in one transfer."""
-    flat = [scalar for scalars in batch for scalar in scalars if scalar is not None]
-    shape = () if space.columns is None else (space.columns,)
-    wide = [space.xp.reshape(asarray(real(scalar, space), space, "float64"), shape) for scalar in flat]
-    read = iter(to_numpy(space.xp.stack(wide)))
-    row = (lambda: float(next(read))) if space.columns is None else (lambda: next(read))
-    return [tuple(None if scalar is None else row() for scalar in scalars) for scalars in batch]
+def fetch(x: Any, out: np.ndarray) -> Any:
+    """Start to copy a CuPy array to the host, behind what its device has to do; the event at which it is there."""
+    import cupy
+
+    x.get(out=out, blocking=False)
+    event = cupy.cuda.Event(disable_timing=True)
+    event.record()
+    return event
+
+
+def landed(event: Any, out: np.ndarray) -> np.ndarray:
+    """What was fetched, once it is there."""
+    event.synchronize()
+    return out
 
 
 def gathered(local: Any, space: Space) -> np.ndarray:

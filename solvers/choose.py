@@ -86,6 +86,8 @@ def plans(facts: Facts, singular: bool, uses: int = 1, candidates: Sequence[Cand
     """What to try for A when the user leaves both method and M open, best first; `singular`: a null space was given; `uses`:
     right-hand sides to come, over which a set-up pays; `candidates`: recipes that stand beside our own."""
     shape = describe(facts)
+    if facts.on_gpu:
+        return gpu_plans(facts, f"{shape}, on a GPU")
     if facts.form == "rows of ranks":
         return distributed_plans(facts, shape, singular)
     if facts.form == "operator":
@@ -110,6 +112,19 @@ def distributed_plans(facts: Facts, shape: str, singular: bool) -> list[Plan]:
         return [general]
     multigrid = [Plan("cg", DistributedAggregation(), f"{shape}: multigrid over ranks")] if facts.positive else []
     return [*multigrid, Plan("minres", None, "A turned out not to be positive definite" if multigrid else shape), general]
+
+
+def gpu_plans(facts: Facts, shape: str) -> list[Plan]:
+    """What to try for a matrix on a GPU: nothing that substitutes one row after the other."""
+    if not facts.symmetric:
+        return [Plan("gmres", Jacobi() if facts.definite else None, shape), Plan("bicgstab", None, "gmres failed")]
+    if facts.definite != 1:
+        return [Plan("minres", None, shape)]
+    multigrid = [] if facts.n < MULTIGRID_FROM else [SmoothedAggregation()] if facts.grid is None else [GeometricMultigrid()]
+    return [
+        *(Plan("cg", M, f"{shape}: large, so multigrid") for M in multigrid),
+        Plan("cg", Jacobi(), shape), Plan("minres", None, "A turned out not to be positive definite"),
+    ]  # fmt: skip
 
 
 KSPS = {"cg": "cg", "flexible_cg": "fcg", "gmres": "gmres", "bicgstab": "bcgs"}  # our name of a method -> that of its KSP

@@ -11,12 +11,13 @@ from .kernels.cuda.launch import scratch
 from .operator import Diagonal, name_of
 from .storage import Resident, compact
 
-CHEAP, DEAR = 16, 2  # iterations between two looks: one look costs about as much as an iteration by Jacobi at 10^6 unknowns
+CHEAP, DEAR = 8, 2  # iterations between two looks: one look costs about as much as an iteration by Jacobi at 10^6 unknowns
 
 
 def on_gpu(space: Space, M: Any) -> Space:
     """The space of a solve with M on a GPU: few of dear iterations between two looks, many of cheap ones."""
-    return replace(space, interval=CHEAP if M is None or type(M) is Diagonal else DEAR, scratch=scratch(space))
+    space = replace(space, interval=CHEAP if M is None or type(M) is Diagonal else DEAR)
+    return replace(space, scratch=scratch(space))
 
 
 def made(recipe: Any, A: Any) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from . import arrays
 from .operator import name_of
 from .recognise import COMPILED_FROM
-from .storage import Stored, compact
+from .storage import Stored, canonical, compact, resident
 from .storage.csr import unsigned
 
 
@@ -20,25 +22,30 @@ class Elimination:
     `fixed` D and `free` I are index arrays; `interior` is A_II, `coupling` A_ID, `pivots` a_DD.
     """
 
-    fixed: np.ndarray
-    free: np.ndarray
-    pivots: np.ndarray
+    fixed: Any
+    free: Any
+    pivots: Any
     interior: Any
     coupling: Any
 
-    def reduce(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def reduce(self, b: Any) -> tuple[Any, Any]:
         """(x_D, right-hand side of the interior)."""
         pivots = self.pivots if b.ndim == 1 else self.pivots[:, None]
         with np.errstate(over="ignore", invalid="ignore"):  # a b that is not finite, or a quotient: the residual says it
             known = b[self.fixed] / pivots
         return known, b[self.free] - self.coupling @ known
 
-    def expand(self, known: np.ndarray, interior: np.ndarray) -> np.ndarray:
+    def expand(self, known: Any, interior: Any) -> Any:
         """x from its two parts."""
         shape = (len(self.fixed) + len(self.free), *interior.shape[1:])
-        x = np.empty(shape, np.result_type(known, interior))
+        x = arrays.namespace(interior).empty(shape, dtype=np.result_type(known.dtype, interior.dtype))  # type: ignore[union-attr]
         x[self.fixed], x[self.free] = known, interior
         return x
+
+    def moved(self, move: Callable[[np.ndarray], Any]) -> Elimination:
+        """The same for vectors of a GPU."""
+        fixed, free, pivots = map(move, (self.fixed, self.free, self.pivots))
+        return Elimination(fixed, free, pivots, None, resident(canonical(self.coupling), move))
 
 
 def eliminate(A: Any) -> Elimination | None:
@@ -75,7 +82,7 @@ class Restricted:
     """The free rows and columns of an applied M that was made for the whole A."""
 
     M: Any
-    free: np.ndarray
+    free: Any
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,10 +104,11 @@ class Restricted:
     def spd(self) -> bool | None:
         return getattr(self.M, "spd", None)
 
-    def __matmul__(self, r: np.ndarray) -> np.ndarray:
-        whole = np.zeros((self.M.shape[1], *r.shape[1:]), r.dtype)
+    def __matmul__(self, r: Any) -> Any:
+        whole = arrays.namespace(r).zeros((self.M.shape[1], *r.shape[1:]), dtype=r.dtype)  # type: ignore[union-attr]
         whole[self.free] = r
-        return np.asarray(self.M @ whole)[self.free]
+        z = self.M @ whole
+        return (np.asarray(z) if isinstance(r, np.ndarray) else z)[self.free]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,21 +19,28 @@ from .recycling.space import orthonormal as across_ranks
 class Nullspace:
     """Orthonormal bases (n, d) of the null space N of A and the left null space W of A (N itself if A is symmetric)."""
 
-    right: np.ndarray
-    left: np.ndarray
+    right: Any
+    left: Any
     space: Space
 
-    def off_range(self, x: np.ndarray) -> np.ndarray:
+    def moved(self, move: Callable[[np.ndarray], Any]) -> Nullspace:
+        """The same for vectors of a GPU."""
+        right = move(self.right)
+        return Nullspace(right, right if self.left is self.right else move(self.left), self.space)
+
+    def off_range(self, x: Any) -> Any:
         """P x: x without its part in the left null space."""
         return without(x, self.left, self.space)
 
-    def off_kernel(self, x: np.ndarray) -> np.ndarray:
+    def off_kernel(self, x: Any) -> Any:
         """x without its part in the null space."""
         return without(x, self.right, self.space)
 
 
-def without(x: np.ndarray, Q: np.ndarray, space: Space) -> np.ndarray:
-    """x - Q Q^H x for a few orthonormal columns Q (n, d). Not by BLAS, whose threads wait for a busy core."""
+def without(x: Any, Q: Any, space: Space) -> Any:
+    """x - Q Q^H x for a few orthonormal columns Q (n, d). Not by BLAS on the host, whose threads wait for a busy core."""
+    if not isinstance(x, np.ndarray):
+        return x - Q @ (Q.conj().T @ x)
     along = arrays.across(np.einsum("nd,n...->d...", Q.conj(), x), space)
     return x - np.einsum("nd,d...->n...", Q, along)
 

@@ -30,7 +30,7 @@ class Facts:
     m_matrix: dominant, with a positive diagonal and nothing positive off it;
     zero_sums: every row sums to zero, so the constant vector is in the null space; width and depth of the graph: the
     largest level of a breadth-first search and the number of levels (separator and diameter of the underlying mesh); grid: the
-    tensor grid whose five- or seven-point matrix A is, exactly.
+    tensor grid whose five- or seven-point matrix A is, exactly; on_gpu: A lives on a GPU, and is solved there.
     """
 
     n: int
@@ -48,6 +48,7 @@ class Facts:
     depth: int = 0
     products: int = 0
     grid: TensorGrid | None = None
+    on_gpu: bool = False
 
     @property
     def positive(self) -> bool:

@@ -28,7 +28,7 @@ from .recycling import RecycleSpace
 from .refusals import failed, given_up, reachable
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
-from .storage import Stored, compact
+from .storage import Stored, compact, resident
 from .system import iteration_limit, matrix_in_range, nonfinite, preconditioner, right_hand_side
 from .transform import Transform
 
@@ -141,15 +141,19 @@ class Solver:
         nullspace, self.near_nullspace = (
             own if given is None else given for given, own in zip(self.arguments, carried, strict=True)
         )
-        elimination = None if nullspace is not None else eliminate(self.original)
-        inner, sign = self.original if elimination is None else elimination.interior, 1.0
+        stored = getattr(self.original, "on_host", self.original)  # its entries, where it lives on a GPU
+        self.elimination = elimination = None if nullspace is not None else eliminate(stored)
+        inner, sign = stored if elimination is None else elimination.interior, 1.0
         self.facts = recognise(inner, self.seed, tuple(former) or None)
         if self.facts.symmetric and self.facts.definite == -1 and self.facts.form in ("sparse", "dense"):
             sign, inner = -1.0, compact(-inner.tocsr()) if isinstance(inner, Stored) else -inner
             self.facts = replace(self.facts, definite=1)
         self.nullspace: Nullspace | None = None if nullspace is None else basis(nullspace, inner, self.facts.symmetric)
-        self.transform = Transform(self.original, elimination, self.nullspace, sign)
-        self.A, self.seen = inner, (self.original, inner, self.facts)
+        self.transform, self.A = Transform(self.original, elimination, self.nullspace, sign), inner
+        self.seen = self.original, inner, self.facts
+        if stored is not self.original:
+            self.transform, self.A = self.transform.moved(self.original.move), resident(inner, self.original.move)
+            self.nullspace, self.facts = self.transform.nullspace, replace(self.facts, on_gpu=True)
 
     def make_plans(self, uses: int = 1) -> list[Plan]:
         """The user's wish where there is one, else the automatic choice."""
@@ -259,8 +263,9 @@ class Solver:
             detail = f"max|A - A^H| = {facts.asymmetry:.1e} max|A|" if facts.form != "operator" else "by two sampled products"
             detail = f"{self.method} was asked for, but A is not symmetric ({detail})"
             return failed(b, space, self.method, Status.NOT_SYMMETRIC, detail)
-        if facts.empty_row is not None and self.transform.trivial and np.any(b[facts.empty_row]):
-            return failed(b, space, self.method, Status.INCONSISTENT, f"row {facts.empty_row} of A is zero but b is not there")
+        row = facts.empty_row
+        if row is not None and self.transform.trivial and arrays.to_numpy(b[row : row + 1]).any():
+            return failed(b, space, self.method, Status.INCONSISTENT, f"row {row} of A is zero but b is not there")
         return None
 
     def climb(self, b: Any, **keywords: Any) -> SolveResult:
@@ -328,12 +333,12 @@ class Solver:
     def set_up(self, index: int, M: Any) -> Any:
         """The applied preconditioner of a plan, made once."""
         if index not in self.ready:
-            elimination = self.transform.elimination
+            elimination = self.elimination
             if self.near_nullspace is not None and hasattr(M, "bind"):
                 near = self.near_nullspace if elimination is None else self.near_nullspace[elimination.free]
                 M = M.bind(near_nullspace=near)
             if elimination is not None and hasattr(M, "shape") and tuple(M.shape) == tuple(self.original.shape):
-                M = Restricted(M, elimination.free)
+                M = Restricted(M, self.transform.elimination.free)
             if self.nullspace is not None and isinstance(M, Factorise):
                 M = bordered_factor(self.A, self.nullspace)
             M = preconditioner(self.renewed(M) or M, self.A)

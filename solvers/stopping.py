@@ -29,11 +29,9 @@ from .result import SolveInterrupted, SolveResult, Status
 from .system import System, times
 
 
-def look(batch: list[tuple[Any, ...]], space: Any) -> list[tuple[Any, ...]]:
-    """The scalars of the iterations since the last look on the host: the only place where a solve waits for its device."""
-    if len(batch) > 1:
-        return arrays.together(batch, space)
-    return [tuple(scalar if scalar is None else arrays.host(scalar) for scalar in scalars) for scalars in batch]
+def look(*scalars: Any) -> tuple[Any, ...]:
+    """The scalars of an iteration on the host: with `Run.batch`, the only place where a solve waits for its device."""
+    return tuple(scalar if scalar is None else arrays.host(scalar) for scalar in scalars)
 
 
 def read(scalar: Any) -> Any:
@@ -81,7 +79,8 @@ class Run:
         self.iteration = self.matvecs = self.restarts = 0
         self.iterations = np.zeros(k, np.int64)
         self.history: list[Any] = []
-        self.unseen: list[tuple[Any, ...]] = []  # scalars of the iterations since the last look
+        self.unseen: list[tuple[Any, ...]] = []  # scalars of the iterations since the last look, and those on their way
+        self.flights: list[tuple[int, Any]] = []
         self.norms = problem.b_norm.copy()  # of the true residual, last computed
         self.strikes = np.zeros(k, int)
         self.apparent = np.zeros(k, bool)  # the recurrence says converged
@@ -124,6 +123,7 @@ class Run:
             if self.statuses[column] is not None and not (self.apparent[column] and self.interval > 1):
                 self.iterations[column] = self.iteration  # on a GPU a few were made after the one that was enough
         self.restarts += 1
+        self.flights.clear()
         self.apparent[:] = False
         if not self.active():
             return None
@@ -194,16 +194,32 @@ class Run:
         """
         self.iteration += 1
         self.matvecs += products * (1 if self.space.columns is None else len(self.active()))
-        self.unseen.append((rr, curvature, preconditioned, breakdown))
-        if len(self.unseen) < self.interval and self.iteration < self.problem.max_iterations:
-            return False
-        seen, self.unseen = look(self.unseen, self.space), []
         self.latest = x if callable(x) else (lambda: x)
-        for number, scalars in enumerate(seen, self.iteration + 1 - len(seen)):
-            norm = self.note(number, x, scalars, direction if number == self.iteration else None)
-            if not self.moving():
-                break
+        if self.interval > 1:
+            return self.batch(x, (rr, curvature, preconditioned, breakdown), direction)
+        norm = self.note(self.iteration, x, look(rr, curvature, preconditioned, breakdown), direction)
         return self.interrupted(norm) or self.iteration >= self.problem.max_iterations or not self.moving()
+
+    def batch(self, x: Any, scalars: tuple[Any, ...], direction: Any) -> bool:
+        """Look at several iterations at once, while the device is at the next ones: it never waits for the host. True to end.
+
+        Those that were made after the one that was enough have left x as it was: see `floor` in kernels/cuda/vectors.cu.
+        """
+        self.unseen.append(scalars)
+        last = self.iteration >= self.problem.max_iterations
+        if len(self.unseen) < self.interval and not last:
+            return False
+        self.flights.append((self.iteration + 1 - len(self.unseen), self.space.scratch.board.send(self.unseen)))
+        self.unseen = []
+        while len(self.flights) > (0 if last else 1):
+            first, flight = self.flights.pop(0)
+            for number, seen in enumerate(flight.arrived(), first):
+                norm = self.note(number, x, seen, direction if number == self.iteration else None)
+                if not self.moving():
+                    return True
+            if self.interrupted(norm):
+                return True
+        return last
 
     def note(self, number: int, x: Any, scalars: tuple[Any, ...], direction: Any) -> Any:
         """Judge iteration `number` by its scalars; its norm, or norms. x and direction are those of the last iteration."""

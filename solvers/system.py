@@ -93,8 +93,8 @@ def right_hand_side(A: Any, b: Any) -> tuple[Any, Space]:
     xp = arrays.namespace(b)
     if home is not None and home is not xp:
         raise TypeError(
-            f"A and b must come from one array library; got A from {arrays.library(getattr(A, 'original', A))} and b from "
-            f"{arrays.library(b)}; convert b with that library's asarray"
+            f"A and b must come from one array library; got A from {arrays.library(origin(A))} and b from {arrays.library(b)}; "
+            "convert b with that library's asarray"
         )
     n = A.shape[0]
     if b.ndim not in (1, 2) or b.shape[0] != n:
@@ -104,6 +104,11 @@ def right_hand_side(A: Any, b: Any) -> tuple[Any, Space]:
     space = Space(xp, dtype, arrays.device(b), None if b.ndim == 1 else b.shape[1], comm=getattr(A, "comm", None))
     b = arrays.asarray(b, space)
     return (np.ascontiguousarray(b) if space.is_numpy else b), space
+
+
+def origin(A: Any) -> Any:
+    """What the user gave of A, to name its library by."""
+    return A.parts[0] if hasattr(A, "move") else getattr(A, "original", A)
 
 
 def vector(x: Any, what: str, home: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from . import arrays
 from .arrays import Space
 from .eliminate import Elimination
-from .kernels import reference
+from .kernels.verbs import verbs
 from .nullspace import Nullspace
 from .result import SolveResult, Status
 from .system import tolerances
@@ -31,12 +32,17 @@ class Transform:
     def trivial(self) -> bool:
         return self.elimination is None and self.nullspace is None and self.sign == 1.0
 
+    def moved(self, move: Callable[[np.ndarray], Any]) -> Transform:
+        """The same for vectors of a GPU."""
+        elimination = None if self.elimination is None else self.elimination.moved(move)
+        return replace(self, elimination=elimination, nullspace=None if self.nullspace is None else self.nullspace.moved(move))
+
     def forward(self, b: Any, x0: Any, rtol: float | None, atol: float, space: Space) -> Inner:
         """The inner system for one b; the tolerance is that of the original one."""
         known, inner, inconsistency = None, b, 0.0
         if self.elimination is not None:
             known, inner = self.elimination.reduce(b)
-            x0 = None if x0 is None else np.asarray(x0)[self.elimination.free]
+            x0 = None if x0 is None else arrays.asarray(x0, space)[self.elimination.free]
             # The smallest column's limit serves all columns: an absolute tolerance is one number.
             limit = max(tolerances(rtol, atol, space) * float(np.min(arrays.norm(b, space))), atol)
             rtol, atol = 0.0, MARGIN * limit
@@ -60,14 +66,14 @@ class Transform:
             return replace(result, x=x, inconsistency=inner.inconsistency, rtol=asked, reason="; ".join(said))
         wide = arrays.asarray(b, space, arrays.WIDE[space.dtype])
         size = np.atleast_1d(arrays.norm(b, space))
-        norms = np.atleast_1d(arrays.norm(reference.residual(self.A, wide, x, space), space))
+        norms = np.atleast_1d(arrays.norm(verbs(self.A, space).residual(self.A, wide, x, space), space))
         met = norms <= np.maximum(asked * size, atol)
         if result.converged and not met.all():
             statuses = tuple(Status.CONVERGED if ok else Status.STAGNATED for ok in met)
             result = replace(result, status=Status.STAGNATED, statuses=statuses)
             said.append(Status.STAGNATED.value)
         if not np.isfinite(norms).all():
-            result, x, norms = replace(result, status=Status.DIVERGED), np.zeros_like(b), size
+            result, x, norms = replace(result, status=Status.DIVERGED), arrays.zeros(b.shape, space), size
             said.append(f"x is too large for {space.dtype}")
         vector, relative = b.ndim == 1, np.divide(norms, size, out=np.zeros_like(norms), where=size > 0)
         return replace(

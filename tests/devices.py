@@ -86,4 +86,12 @@ def real(monkeypatch: pytest.MonkeyPatch) -> Device:
 
     for name in ("to_numpy", "scalar", "host"):
         monkeypatch.setattr(arrays, name, counted(getattr(arrays, name)))
+    wait = arrays.landed
+
+    def landed(event: Any, out: np.ndarray) -> np.ndarray:
+        reads.append(int(out.size))
+        with silent(cupyx, allow=True):
+            return wait(event, out)
+
+    monkeypatch.setattr(arrays, "landed", landed)
     return Device(cupy, reads, lambda: silent(cupyx))

@@ -44,6 +44,7 @@ def install(monkeypatch: Any) -> types.ModuleType:
     made["cupy.cuda.device"].Device = graphs.Device
     made["cupy.cuda"].device = made["cupy.cuda.device"]
     cupy.get_default_memory_pool = graphs.Pool
+    made["cupyx"].empty_pinned = lambda shape, dtype=float: np.empty(shape, dtype)
     made["cupyx"].scipy, made["cupyx.scipy"].sparse = made["cupyx.scipy"], made["cupyx.scipy.sparse"]
     sparse.fill(made["cupyx.scipy.sparse"])
     for name in list(sys.modules):

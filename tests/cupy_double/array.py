@@ -85,7 +85,11 @@ class ndarray:
         return len(self.value)
 
     def __getitem__(self, key: Any) -> Any:
-        return wrapped(self.value[place(key)])
+        found = self.value[place(key)]
+        if isinstance(found, np.generic):  # CuPy gives a view of the one entry
+            key = place(key)
+            found = self.value[(*key, ...) if isinstance(key, tuple) else (key, ...)]
+        return wrapped(found)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         graphs.refuse("setting entries")

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ... import arrays
 from ...arrays import Space, dtype_name
 
 THREADS = 256  # of a block
@@ -77,12 +78,55 @@ def launch(kernel: Any, rows: int, columns: int, *arguments: Any) -> None:
     kernel(grid(rows, columns), (THREADS,), (rows, columns, *arguments))
 
 
+class Board:
+    """Room for the scalars of several iterations, side by side, so that the host reads them in one transfer.
+
+    They are handed out in turn, and again after `count`: what is needed longer is copied.
+    """
+
+    def __init__(self, count: int, columns: int | None) -> None:
+        import cupy
+        import cupyx
+
+        shape = (count,) if columns is None else (count, columns)
+        self.values = cupy.empty(shape)
+        self.views = [self.values[place] for place in range(count)]
+        self.places = {id(view): place for place, view in enumerate(self.views)}
+        self.next, self.landing, self.sent = 0, [cupyx.empty_pinned(shape) for _ in range(2)], 0
+
+    def take(self) -> Any:
+        view, self.next = self.views[self.next], (self.next + 1) % len(self.views)
+        return view
+
+    def send(self, batch: list[tuple[Any, ...]]) -> Flight:
+        """Start the transfer of all scalars to one of two landing places; the queue of the device goes on."""
+        out, self.sent = self.landing[self.sent % 2], self.sent + 1
+        places = [tuple(None if scalar is None else self.places[id(scalar)] for scalar in scalars) for scalars in batch]
+        return Flight(places, out, arrays.fetch(self.values, out))
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """Scalars on their way: where each will stand in `landing` once `event` has happened."""
+
+    places: list[tuple[int | None, ...]]
+    landing: Any
+    event: Any
+
+    def arrived(self) -> list[tuple[Any, ...]]:
+        """The scalars: floats, or rows (k,)."""
+        arrays.landed(self.event, self.landing)
+        read = self.landing.copy() if self.landing.ndim > 1 else self.landing.tolist()
+        return [tuple(None if place is None else read[place] for place in places) for places in self.places]
+
+
 @dataclass(slots=True, eq=False)
 class Scratch:
     """What the sums of one solve need beside their result: the partial sums of the blocks and the ticket of the last to come.
 
-    `active` is all columns; r^H r of the last step, `rr`, and the `floor` at which a column rests until the host has looked. A
-    solve has a scratch of its own, so that solves on several streams do not meet.
+    `active` is all columns; r^H r of the last step, `rr`, and the `floor` at which a column rests until the host has looked;
+    `board`, where scalars go if the host looks now and then. A solve has a scratch of its own: solves on several streams do not
+    meet.
     """
 
     partials: Any
@@ -90,6 +134,7 @@ class Scratch:
     active: Any
     rr: Any
     floor: Any
+    board: Board | None
 
     def aim(self, norms: Any) -> None:
         """Steps from here on rest where ||r|| is at most norms (k,)."""
@@ -99,12 +144,14 @@ class Scratch:
 
 
 def scratch(space: Space) -> Scratch:
+    """That of one solve, whose iterations have three scalars at most."""
     import cupy
 
     columns = space.columns or 1
     most = most_blocks(int(cupy.cuda.Device().id), cupy)
+    board = Board(4 * space.interval, space.columns) if space.interval > 1 else None
     partials, ticket = cupy.empty(2 * most * columns), cupy.zeros(1, cupy.uint32)
-    return Scratch(partials, ticket, cupy.ones(columns, bool), cupy.ones(columns), cupy.zeros(columns))
+    return Scratch(partials, ticket, cupy.ones(columns, bool), cupy.ones(columns), cupy.zeros(columns), board)
 
 
-__all__ = ["MOST_COLUMNS", "THREADS", "Scratch", "grid", "kernels", "launch", "scratch", "source"]
+__all__ = ["MOST_COLUMNS", "THREADS", "Board", "Flight", "Scratch", "grid", "kernels", "launch", "scratch", "source"]

@@ -39,3 +39,11 @@ def product(A: Any, x: Any) -> Any:
         part = slice(low, low + launch.MOST_COLUMNS)
         y[:, part] = product(A, xp.ascontiguousarray(x[:, part]))
     return y
+
+
+def scaled(d: Any, r: Any, z: Any) -> Any:
+    """z = d r for a diagonal d (n,) and r, z (n,) or (n, k) of one type. TypeError for a complex d beside a real r."""
+    if arrays.dtype_name(d).startswith("complex") and not arrays.dtype_name(r).startswith("complex"):
+        raise TypeError(f"the diagonal is {arrays.dtype_name(d)} and r {arrays.dtype_name(r)}: give a complex r")
+    launch.launch(launch.kernels("vectors.cu", V=r, D=d)["scale"], r.shape[0], 1 if r.ndim == 1 else r.shape[1], d, r, z)
+    return z

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import arrays
 from ..certify import certify
+from ..kernels.cuda.graph import Batch, capturable
 from ..recycling.record import Record
 from ..result import SolveResult
 from ..stopping import Run, drive
@@ -100,13 +101,37 @@ def steps(run: Run, x: Any, r: Any, record: Record | None = None) -> Any:
     z, rz = verbs.precondition(M, r, None, space)  # 1
     rz = arrays.reduce(rz, space)
     p = arrays.copy(z, space)
-    while True:
+
+    def turn(rz: Any) -> tuple[Any, Any, Any]:
+        """One iteration along p: ||r||^2, p^H A p, r^H M r."""
+        nonlocal q, x, r, z
         q, pq = verbs.apply_dot(A, p, q, space)
         if record is not None:
             record.take(p, q)
-        pq, rz_old = arrays.reduce(pq, space), rz
+        pq = arrays.reduce(pq, space)
         x, r, z, rr, rz = verbs.step(M, rz, pq, p, q, x, r, z, run.mask(), space)  # 3-6
-        rr, rz = arrays.reduce(rr, space), arrays.reduce(rz, space)
-        if run.look(x, rr, curvature=pq, preconditioned=None if M is None else rz, direction=(p, q)):
+        return arrays.reduce(rr, space), pq, arrays.reduce(rz, space)
+
+    def look(scalars: tuple[Any, Any, Any]) -> bool:
+        rr, pq, rz = scalars
+        return run.look(x, rr, curvature=pq, preconditioned=None if M is None else rz, direction=(p, q))
+
+    def on(rz: Any) -> tuple[Any, Any, Any]:
+        """The same, and the next direction."""
+        scalars = turn(rz)
+        verbs.combine(M, scalars[2], rz, z, p, space)
+        return scalars
+
+    captures = run.interval > 1 and record is None and capturable(A, M, r)
+    while True:
+        rz_old, scalars = rz, turn(rz)
+        if look(scalars):
             return x
+        rz = scalars[2]
         p = verbs.combine(M, rz, rz_old, z, p, space)  # 7-8
+        if captures and not run.unseen:  # the iterations to come are those of the batch that is over, on the same arrays
+            batch, captures = Batch(on, rz, space), False
+            while run.iteration + run.interval <= run.problem.max_iterations:
+                if any([look(scalars) for scalars in batch.run()]):
+                    return x
+            rz = batch.rz

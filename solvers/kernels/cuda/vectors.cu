@@ -70,6 +70,12 @@ extern "C" __global__ void combine_diagonal(
     }
 }
 
+// rz0 = rz, rr0 = rr (k,): what the next launch of a graph begins with
+extern "C" __global__ void carry(Index n, Index k, const double *rz, const double *rr, double *rz0, double *rr0) {
+    const Share s = share(k);
+    EACH_ROW(i, n, s) rz0[s.column] = rz[s.column], rr0[s.column] = rr[s.column];
+}
+
 // z = d r
 extern "C" __global__ void scale(Index n, Index k, const D *__restrict__ d, const V *__restrict__ r, V *__restrict__ z) {
     const Share s = share(k);

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import arrays
+from ..arrays import Space
+
 MOST = 64  # pairs that are held
 NEW = 1e-3  # of ||b||: what is left of b below this adds nothing that could be trusted
 BUDGET = 0.25  # of the time of the solves, which looking may take before it has found anything
 FREE = 4  # right-hand sides that are looked at whatever it takes
 SAMPLED = 4  # entries a vector by which independence is told
 SEED = 60_457
+HERE = Space(np, "float64", "cpu", None)
 
 
 class Answers:
@@ -17,10 +21,11 @@ class Answers:
 
     The oldest pair goes when a new one needs its place. Looking ends when it has taken a quarter of the time of the solves
     without a right-hand side that the others tell, so right-hand sides of full rank cost little. Memory: 128 n numbers at most.
+    `home`: whether the n rows are of one rank of several.
     """
 
-    def __init__(self, n: int, most: int = MOST) -> None:
-        self.n, self.most = n, most
+    def __init__(self, n: int, most: int = MOST, home: Space = HERE) -> None:
+        self.n, self.most, self.home = n, most, home
         self.Q, self.X = np.zeros((0, n)), np.zeros((0, n))
         self.size, self.found, self.seen = 0, 0, 0
         self.looking, self.solving = 0.0, 0.0  # seconds
@@ -36,7 +41,7 @@ class Answers:
         Told from some of the entries, where distances are no longer than over all: the least singular value is no longer either.
         """
         vectors = self.size + B.shape[1]
-        if SAMPLED * vectors >= self.n:
+        if SAMPLED * vectors >= self.n or self.home.comm is not None:
             return False
         some = np.random.default_rng(SEED).choice(self.n, SAMPLED * vectors, replace=False)
         norms = np.linalg.norm(B, axis=0)
@@ -51,21 +56,21 @@ class Answers:
 
     def guesses(self, B: np.ndarray) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
         """The same for the columns of B (n, k)."""
-        norms = np.linalg.norm(B, axis=0)
+        norms = arrays.norm(B, self.home)
         if not self.size:
             return None, B, np.where(norms > 0, 1.0, 0.0)
         Q, X = self.Q[: self.size], self.X[: self.size]
-        C = Q @ B
+        C = arrays.across(Q @ B, self.home)
         left = B - Q.T @ C
-        again = Q @ left  # once more: what is left of a b in the span is rounding
+        again = arrays.across(Q @ left, self.home)  # once more: what is left of a b in the span is rounding
         left -= Q.T @ again
-        parts = np.divide(np.linalg.norm(left, axis=0), norms, out=np.zeros_like(norms), where=norms > 0)
+        parts = np.divide(arrays.norm(left, self.home), norms, out=np.zeros_like(norms), where=norms > 0)
         return X.T @ (C + again), left, parts
 
     def learn(self, left: np.ndarray, x: np.ndarray, part: float) -> None:
         """Take the pair (left, x) in, part being ||left|| / ||b||."""
-        size = float(np.linalg.norm(left))
-        if part < NEW or not size > 0.0 or not np.isfinite(x).all():
+        size = float(arrays.norm(left, self.home))
+        if part < NEW or not size > 0.0 or not arrays.everywhere(bool(np.isfinite(x).all()), self.home):
             return
         if self.size == len(self.Q) < self.most:
             grown = min(max(1, 2 * len(self.Q)), self.most)

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import arrays
+from ..arrays import Space
 from ..direct.refinement import direct
+from ..external.petsc import adopt, is_petsc, like, local_vector, ranks_of
 from ..preconditioners.multigrid.hierarchy import Hierarchy
 from ..result import SolveResult, Status
 from ..solver import Solver
@@ -57,6 +60,8 @@ class Course:
         self.held: Reference | None = None  # the matrix that the solver has
         self.origin: Reference | None = None  # the one its preconditioner or factors were made for
         self.answers: Answers | None = None
+        self.home = Space(np, "float64", "cpu", None)  # with the ranks that hold the rows, who decide alike
+        self.rows = 0  # of the last matrix, here
         self.costs, self.start = Costs(), Start()
         self.units: np.ndarray | None = None  # of the columns of the last matrix, by those of the one the set-up was made for
         self.M: Any = None  # the preconditioner or factors
@@ -70,19 +75,38 @@ class Course:
     def advance(self, A: Any, bs: list[Any], *, uses: int = 1, ahead: int = AHEAD) -> list[SolveResult]:
         """Solve the next systems, which share A; `uses`: how many to come have this A, `ahead`: how many are to come at all."""
         begin = time.perf_counter()
+        self.dealt(A)
         relation, held = self.related(A)
-        if relation is None or not (held and relation.exact):
-            found = [self.anew(A, bs[0], relation, uses, ahead)]
-        elif len(bs) > 1 and relation.same and all(map(plain_vector, bs)):
+        b, ranks = local_vector(bs[0]), self.home.comm is not None
+        if relation is None or not (held and (relation.same if ranks else relation.exact)):
+            found = [self.anew(A, b, relation, uses, ahead)]
+        elif len(bs) > 1 and relation.same and not ranks and all(map(plain_vector, bs)):
             found = self.several(bs)
         else:
-            found = [self.again(A, bs[0], relation)]
+            found = [self.again(A, b, relation)]
+        if is_petsc(bs[0]):
+            found = [(way, replace(result, x=like(bs[0], result.x))) for way, result in found]
         for way, result in found:
             self.taken[way] += 1
             self.seconds[way] = self.seconds.get(way, 0.0) + (time.perf_counter() - begin) / len(found)
             self.last = result
         done = [replace(result, reason=f"{way}: {result.reason}" if result.reason else way) for way, result in found]
         return done if len(done) == len(bs) else [*done, *self.advance(A, bs[1:], uses=uses - 1, ahead=ahead - 1)]
+
+    def dealt(self, A: Any) -> None:
+        """Which ranks hold the rows of A; if others than held the last ones, what was remembered of vectors is of no use."""
+        self.home = replace(self.home, comm=ranks_of(A))
+        rows = int(A.getLocalSize()[0] if is_petsc(A) else A.shape[0]) if hasattr(A, "shape") or is_petsc(A) else 0
+        if self.home.comm is not None and not arrays.everywhere(rows == self.rows, self.home):
+            self.start, self.space = Start(), None
+        self.rows = rows
+
+    def since(self, begin: float) -> float:
+        """Seconds from then on, on the slowest rank."""
+        return arrays.largest(time.perf_counter() - begin, self.home)
+
+    def plain(self, b: Any) -> bool:
+        return arrays.everywhere(plain_vector(b), self.home)
 
     def related(self, A: Any) -> tuple[Relation | None, bool]:
         """How A is related to the matrix that the set-up was made for, or whether it is the one that is held; and whether that
@@ -109,18 +133,18 @@ class Course:
             return "set up", self.fresh(A, b, self.repeats, None, time.perf_counter())
         if self.held is self.origin and self.repeats & (self.repeats - 1) == 0:
             solver.expect(self.repeats)  # as often again as so far
-        if not plain_vector(b):
+        if not self.plain(b):
             return "the same A", self.through(A, b, relation, self.run(b) if relation.same else None)
         y = b if relation.left is None else b / relation.left
         answers, begin = self.known(y), time.perf_counter()
         guess, left, part = answers.guess(y) if answers.worth else (None, y, 1.0)
-        looked = time.perf_counter()
+        looked, looking = time.perf_counter(), self.since(begin)
         told = guess is not None and part <= self.rtol
         keen = answers.worth and not told and solver.plans[0].method != "direct"
         result = self.run(y, x0=guess, rtol=LEARNING * self.rtol if keen else options.rtol)
         answers.seen, answers.found = answers.seen + 1, answers.found + told
-        answers.looking += looked - begin
-        answers.solving += time.perf_counter() - looked
+        answers.looking += looking
+        answers.solving += self.since(looked)
         if answers.worth and result.converged and not told:
             answers.learn(left, result.x if guess is None else result.x - guess, part)
         way = TOLD if told else "the same A"
@@ -147,7 +171,7 @@ class Course:
         options = self.options
         M = relation.inverse(self.solver.as_linear_operator(rtol=options.rtol))
         x0 = None if inner is None else inner.x if relation.right is None else inner.x / relation.right
-        result = direct(A, b, M=M, x0=x0, rtol=options.rtol, atol=options.atol, time_limit=options.time_limit)
+        result = direct(adopt(A), b, M=M, x0=x0, rtol=options.rtol, atol=options.atol, time_limit=options.time_limit)
         if inner is None:
             return result
         return replace(
@@ -158,7 +182,7 @@ class Course:
     def known(self, b: np.ndarray) -> Answers:
         """The right-hand sides that were answered with the matrix that is held."""
         if self.answers is None or self.answers.n != len(b):
-            self.answers = Answers(len(b))
+            self.answers = Answers(len(b), home=self.home)
         return self.answers
 
     # Another matrix.
@@ -174,7 +198,7 @@ class Course:
             assert relation is not None
             limit = self.costs.limit(name, names)
             result = self.kept(A, b, relation, limit if self.costs.way(name).taken else max(limit, LOADING), begin)
-            self.costs.settle(name, time.perf_counter() - begin - result.compile_seconds, names)
+            self.costs.settle(name, self.since(begin + result.compile_seconds), names)
             if result.converged:
                 return f"the set-up of an earlier A0, A ~ {relation.kind}", result
             self.costs.way(name).lost()
@@ -236,7 +260,7 @@ class Course:
         self.M = self.solver.answerer if result.converged else None
         self.start.rebase(self.units)
         self.units = None
-        seconds = time.perf_counter() - begin - result.compile_seconds
+        seconds = self.since(begin + result.compile_seconds)
         self.cycle = [seconds]
         if not keywords:
             self.costs.settle("fresh", seconds, ["fresh"])
@@ -249,7 +273,7 @@ class Course:
         self.solver.update(A, adapt=lambda _: source.inverse(self.M))
         result = self.run(b, x0=self.start.guess(self.solver.original, b, self.units), time_limit=limit)
         self.held = Reference(A, self.held)
-        self.cycle.append(time.perf_counter() - begin - result.compile_seconds)
+        self.cycle.append(self.since(begin + result.compile_seconds))
         if result.converged:
             self.after(b, result)
         return result
@@ -261,7 +285,7 @@ class Course:
         result = self.fresh(A, b, uses, x0, begin, recycle=count if gather else 0, space=self.space)
         if result.space is not None:
             self.space, self.recorded = result.space, self.recorded + 1
-        seconds = time.perf_counter() - begin - result.compile_seconds
+        seconds = self.since(begin + result.compile_seconds)
         if not gather or result.method == "gcrodr":
             self.costs.settle("recycled", seconds, names)
         elif seconds > 3 * (self.costs.way("fresh").seconds or seconds):
@@ -271,7 +295,7 @@ class Course:
     def after(self, b: Any, result: SolveResult) -> None:
         """Another matrix is held now."""
         self.answers, self.repeats = None, 0
-        if result.converged and plain_vector(b) and self.held is self.origin:
+        if result.converged and self.held is self.origin and self.plain(b):
             self.known(b).learn(b, result.x, 1.0)
         self.start.learn(result, self.units)
 

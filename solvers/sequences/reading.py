@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import arrays
+from ..arrays import Space
+from ..external.petsc import Distributed, is_petsc, ranks_of
 from ..recycling import sorting
 from .relation import entries
 
@@ -85,11 +88,25 @@ class Batch:
             return self.parameters[numbers]
         if self.matrices is None:
             return None
+        if is_petsc(self.matrices[0]) or ranks_of(self.matrices[0]) is not None:
+            return over_ranks([self.matrices[number] for number in numbers])
         found = [entries(self.matrices[number]) for number in numbers]
         if any(A is None or A.nnz != found[0].nnz or not np.isfinite(A.data).all() for A in found) or found[0].nnz < BINS:
             return None
         starts = np.linspace(0, found[0].nnz, BINS, endpoint=False).astype(int)
         return np.stack([np.add.reduceat(np.abs(A.data), starts) for A in found])
+
+
+def over_ranks(matrices: list[Any]) -> Any:
+    """The like for matrices of PETSc, by sums over stretches of all rows: the same numbers on all ranks, however many."""
+    home = Space(np, "float64", "cpu", None, comm=ranks_of(matrices[0]))
+    sums, good = np.zeros((len(matrices), BINS)), True
+    for number, A in enumerate(matrices):
+        rows, mat = entries(A), A.mat if isinstance(A, Distributed) else A
+        if good := good and rows is not None and is_petsc(mat) and bool(np.isfinite(rows.data).all()):
+            places = (mat.getOwnershipRange()[0] + np.arange(rows.shape[0])) * BINS // mat.getSize()[0]
+            np.add.at(sums[number], places, abs(rows).sum(axis=1))
+    return arrays.across(sums, home) if arrays.everywhere(good, home) else None
 
 
 def pair(system: Any, index: int) -> tuple[Any, Any]:

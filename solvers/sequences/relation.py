@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import arrays
+from ..arrays import Space
+from ..external.petsc import Distributed, adopt, csr_of, ranks_of
 from ..storage.csr import same_pattern
 
 EXACT = 1e-13  # of the largest entry of a column: deviations up to it are the rounding of products
@@ -58,7 +60,7 @@ class Reference:
 
     def __init__(self, A: Any, former: Reference | None = None) -> None:
         """`former` lends its pattern where A has the same."""
-        self.A, self.csr = A, entries(A)
+        self.A, self.csr, self.home = A, entries(A), Space(np, "float64", "cpu", None, comm=ranks_of(A))
         self.largest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # places by column and row, row of every entry
         if self.csr is None:
             return
@@ -72,7 +74,11 @@ class Reference:
 
     def same(self, A: Any) -> bool:
         """Whether A is this matrix, entry by entry where those are at hand."""
+        if (self.home.comm is None) != (ranks_of(A) is None):
+            return False
         other, mine = entries(A), self.csr
+        if self.home.comm is not None:
+            return arrays.everywhere(A is self.A if mine is None else self.off(other) == 0.0, self.home)
         if other is not None and mine is not None:
             return other.dtype == mine.dtype and same_pattern(other, mine) and np.array_equal(other.data, mine.data)
         if isinstance(A, np.ndarray) and isinstance(self.A, np.ndarray):
@@ -84,9 +90,23 @@ class Reference:
         if self.same(A):
             return SAME
         other, mine = entries(A), self.csr
+        if self.home.comm is not None:
+            off = np.inf if ranks_of(A) is None else arrays.largest(self.off(other), self.home)
+            return Relation(None, None, off, "A0") if off < NEAR else None
         if other is None or mine is None or other.dtype != mine.dtype or not same_pattern(other, mine):
             return None
         return self.scaling(other.data)
+
+    def off(self, other: Any) -> float:
+        """The largest difference of an entry on this rank, by the largest of its row; infinite where that tells nothing."""
+        mine = self.csr
+        if other is None or mine is None or not same_pattern(other, mine):
+            return np.inf
+        rows, largest = np.repeat(np.arange(mine.shape[0]), np.diff(mine.indptr)), np.zeros(mine.shape[0])
+        np.maximum.at(largest, rows, np.abs(mine.data))
+        with np.errstate(all="ignore"):
+            off = np.where(other.data == mine.data, 0.0, np.abs(other.data - mine.data) / largest[rows])
+        return float(np.max(off, initial=0.0)) if np.isfinite(off).all() else np.inf
 
     def scaling(self, values: np.ndarray) -> Relation | None:
         """The scaling that a sample of the entries favours, held against all of them where it is exact on the sample."""
@@ -150,8 +170,11 @@ class Reference:
 
 
 def entries(A: Any) -> Any:
-    """A as CSR with entries in place, None if they are not stored so; nothing is copied from a CSR matrix."""
-    original = getattr(A, "original", A)
+    """A as CSR with entries in place, on ranks the rows of this one; None if they are not stored so; nothing is copied from a CSR
+    matrix, all from one of PETSc."""
+    original = adopt(getattr(A, "original", A))
+    if isinstance(original, Distributed):
+        return csr_of(original.mat) if original.assembled else None
     on_host = arrays.sparse(original) and type(original).__module__.startswith("scipy.")
     return original.tocsr() if on_host else None
 

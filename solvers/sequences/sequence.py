@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .. import arrays
+from ..external.petsc import ranks_of, world
 from ..result import SolveError, SolveInterrupted, SolveResult, Status
 from .course import Course, Options
 from .reading import Batch, batches
@@ -71,8 +73,9 @@ class Sequence:
     Notes
     -----
     Memory: what one solve needs, copies of one or two matrices, at most 128 vectors of earlier right-hand sides of one matrix,
-    and 40 of directions; a window of systems for a generator; the results unless `write` takes them. Wang et al., ICLR 2024, for
-    sorting and recycling along a sequence.
+    and 40 of directions; a window of systems for a generator; the results unless `write` takes them. On ranks of MPI, with
+    matrices of PETSc, all choose alike; an `assemble`, generator or `write` that raises on one ends the job. Wang et al., ICLR
+    2024, for sorting and recycling along a sequence.
 
     Examples
     --------
@@ -144,13 +147,14 @@ class Sequence:
         begin = time.perf_counter()
         source = batches(systems, parameters, self.window)
         try:
-            with bar(self.progress, source.total) as step:
-                for batch in source.batches:
+            with bar(self.progress, source.total) as (shown, step):
+                for batch in self.guarded(source.batches):
                     self.tuned(batch)
-                    for indices, A, bs, uses, ahead in self.ordered(batch):
+                    for indices, A, bs, uses, ahead in self.guarded(self.ordered(batch)):
+                        shown(A)
                         for index, result in zip(indices, self.next(indices, A, bs, uses, ahead), strict=True):
                             if write is not None:
-                                write(index, result)
+                                self.written(write, index, result)
                             found[index] = result if write is None else replace(result, x=None, residuals=result.residuals[:0])
                             step()
                             self.refuse(index, result)
@@ -159,6 +163,27 @@ class Sequence:
         finally:
             self.results, self.spent = [found[index] for index in sorted(found)], time.perf_counter() - begin
         return self.results
+
+    def guarded(self, items: Iterable[Any]) -> Iterator[Any]:
+        """The items; what their making raises ends the job of all ranks, of which the others would wait for this one."""
+        try:
+            yield from items
+        except Exception as error:
+            self.end(error)
+            raise
+
+    def written(self, write: Callable[[int, SolveResult], Any], index: int, result: SolveResult) -> None:
+        try:
+            write(index, result)
+        except Exception as error:
+            self.end(error)
+            raise
+
+    def end(self, error: Exception) -> None:
+        """Before the first system it is not known whose rows it would have had: then all ranks end where PETSc has several."""
+        comm = world() if self.course.solver is None else self.course.home.comm
+        if comm is not None:
+            arrays.bring_down(comm, error)
 
     def tuned(self, batch: Batch) -> None:
         """Begin with an M tuned on systems of the first batch, if that was asked for and many are there."""
@@ -216,15 +241,23 @@ def total(iterations: Any) -> int:
 
 
 @contextmanager
-def bar(wanted: bool, count: int | None) -> Iterator[Callable[[], Any]]:
-    """The step of a progress bar on stderr, or of none."""
+def bar(wanted: bool, count: int | None) -> Iterator[tuple[Callable[[Any], Any], Callable[[], Any]]]:
+    """(what shows a progress bar on stderr, given a matrix: on the first of its ranks alone; its step), or of none."""
     if not wanted:
-        yield lambda: None
+        yield lambda A: None, lambda: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as shown:
-        task = shown.add_task("systems", total=count)
-        yield lambda: shown.advance(task)
+    shown = Progress(*columns, console=Console(stderr=True))
+    task = shown.add_task("systems", total=count)
+
+    def show(A: Any) -> None:
+        if (comm := ranks_of(A)) is None or comm.Get_rank() == 0:
+            shown.start()
+
+    try:
+        yield show, lambda: shown.advance(task)
+    finally:
+        shown.stop()

@@ -6,11 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from .. import arrays
+from ..arrays import Space
+from ..external.petsc import Distributed
 from ..result import SolveResult
 from ..storage import Stored
+from .answers import HERE
 
 REMEMBERED = 3
 DEPENDENT = 1e-13  # of the largest eigenvalue of a Gram matrix of rows of length one
+Known = Stored | Distributed
 WORTH = 0.3  # of ||b||: a larger residual saves too little
 
 
@@ -27,17 +32,18 @@ class Start:
         self.rests, self.patience = 0, 4
 
     def guess(self, A: Any, b: Any, units: np.ndarray | None) -> np.ndarray | None:
-        """x0 (n,) for a compacted A, or None where it is not worth it."""
+        """x0 (n,) for a compacted A, or the rows of it that this rank has of a distributed one; None where it is not worth it."""
         if self.rests:
             self.rests -= 1
             return None
-        if not self.recent or not isinstance(b, np.ndarray) or b.shape != self.recent[0].shape or not isinstance(A, Stored):
+        if not self.recent or not isinstance(b, np.ndarray) or b.shape != self.recent[0].shape or not isinstance(A, Known):
             return None
         with np.errstate(all="ignore"):
             X = np.stack(self.recent if units is None else [x / units for x in self.recent])
             images = np.stack([A @ x for x in X])
-            c, left = combination(images, b)
-            if not left <= WORTH * np.linalg.norm(b):
+            home = Space(np, "float64", "cpu", None, comm=getattr(A, "comm", None))
+            c, left = combination(images, b, home)
+            if not left <= WORTH * arrays.norm(b, home):
                 self.rests, self.patience = self.patience, 2 * self.patience
                 return None
         self.patience = 4
@@ -58,21 +64,21 @@ class Start:
         self.recent = [*self.recent[-(REMEMBERED - 1) :], x if units is None else x * units]
 
 
-def combination(rows: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
+def combination(rows: np.ndarray, b: np.ndarray, home: Space = HERE) -> tuple[np.ndarray, float]:
     """(c, ||b - c rows||) with the c that makes that least, but for directions that depend on others; NaN where not finite.
 
     By the Gram matrix of a few rows (k, n), once more for what its squared condition has left.
     """
-    gram = rows.conj() @ rows.T
+    gram = arrays.across(rows.conj() @ rows.T, home)
     lengths = np.sqrt(np.diag(gram).real)
     scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    if not (np.isfinite(gram).all() and np.isfinite(b).all()):
+    if not (np.isfinite(gram).all() and np.isfinite(arrays.norm(b, home))):
         return np.zeros(len(rows)), np.nan
     values, vectors = np.linalg.eigh(scale[:, None] * gram * scale)
     good = values > DEPENDENT * values[-1]
     white = scale[:, None] * vectors[:, good] / np.sqrt(values[good])
     c, r = np.zeros(len(rows), white.dtype), b
     for _ in range(2):
-        c = c + white @ (white.conj().T @ (rows.conj() @ r))
+        c = c + white @ (white.conj().T @ arrays.across(rows.conj() @ r, home))
         r = b - c @ rows
-    return c, float(np.linalg.norm(r))
+    return c, float(arrays.norm(r, home))

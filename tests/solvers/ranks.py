@@ -101,16 +101,19 @@ def multigrid():
 def schwarz():
     """Iterations with preconditioners of one process, set up per rank."""
     found = {}
-    learned = {"graph-multigrid": {}, "graph-factor-2d": {"coordinates"}, "sparse-inverse-2d": {"coordinates"}}
     for name, problem in {"Poisson 2-D": problems.poisson(256), "Darcy": problems.darcy(256), "Poisson 3-D": problems.poisson(40, dim=3)}.items():
-        A, near = problem.A, problem.coordinates
+        A = problem.A
         b = np.random.default_rng(1).standard_normal(A.shape[0])
         mat, own = dealt(A)
         D = petsc.Distributed.of(mat)
         recipes = {"aggregation": petsc.DistributedSchwarz(), "one vector a rank": petsc.DistributedSchwarz(overlap=32, coarse="ranks")}
-        recipes |= {"ic": petsc.DistributedSchwarz(IncompleteCholesky()), "no coarse space": petsc.DistributedSchwarz(coarse=None)}
-        for weights in learned if "2-D" in name else ["graph-multigrid"]:
-            recipes[weights] = petsc.DistributedSchwarz(load(weights)).bind(coordinates=near[own])
+        if name == "Poisson 2-D":
+            for weights in ("graph-multigrid", "graph-factor-2d"):
+                recipes[weights] = petsc.DistributedSchwarz(load(weights)).bind(coordinates=problem.coordinates[own])
+        elif name == "Darcy":
+            recipes["no coarse space"] = petsc.DistributedSchwarz(coarse=None)
+        else:
+            recipes["ic"] = petsc.DistributedSchwarz(IncompleteCholesky())
         for key, recipe in recipes.items():
             M = recipe(D)
             assert M.spd, key
@@ -273,6 +276,75 @@ def by_options():
     recipe = IncompleteCholesky(shift=0.2)
     M = petsc.DistributedSchwarz(recipe, overlap=3, coarse="ranks") if SIZE > 1 else recipe
     return {"options": ksp.getIterationNumber(), "ours": cg(petsc.Distributed.of(mat), b[own], M=M(petsc.adopt(mat))).iterations}
+
+
+def sequence():
+    """Sequences of systems on ranks: what is sorted, recycled, kept and told; every x within its tolerance."""
+    from mpi4py import MPI
+
+    ways, found = {}, {}
+    rng = np.random.default_rng(3)
+    fields = [problems.darcy(48, seed=seed).A for seed in (1, 2, 3)]
+    mus = rng.permutation(np.linspace(0, 1, 8))
+    b = rng.standard_normal((8, 48 * 48))
+    own = dealt(fields[0])[1]
+
+    def at(mu):
+        return ((1 - mu) * fields[0] + mu * fields[1]).tocsr()
+
+    def solved(name, systems, matrices, rhs, **keywords):
+        order, options = [], {"method": "cg", "M": petsc.PETSc("jacobi"), **keywords}
+        known = options.pop("parameters", None)
+        S = petrov.Sequence(**options)
+        shapes = S.solve(systems, parameters=known, write=lambda index, r: order.append((index, gathered(r.x if isinstance(r.x, np.ndarray) else r.x.getArray()))))
+        for index, x in order:
+            assert np.linalg.norm(rhs[index] - matrices[index] @ x) <= 1.01e-8 * np.linalg.norm(rhs[index]), (name, index)
+        assert sorted(index for index, _ in order) == list(range(len(matrices)))
+        found[name] = [[index for index, _ in order], [r.iterations for r in shapes]]
+        ways[name] = [r.reason.partition(":")[0] for r in shapes]
+        return S
+
+    matrices = [at(mu) for mu in mus]
+    mats = [dealt(A)[0] for A in matrices]
+    vecs = []
+    for mat, rhs in zip(mats, b, strict=True):
+        vecs.append(mat.createVecLeft())
+        vecs[-1].setArray(rhs[own])
+    solved("recycled", list(zip(mats, [rhs[own] for rhs in b], strict=True)), matrices, b, recycle=12)
+    solved("vectors, parameters", list(zip(mats, vecs, strict=True)), matrices, b, recycle=12, parameters=mus, sort="greedy")
+    solved("assembled", (lambda mu: (dealt(at(mu))[0], b[0][own]), mus), matrices, [b[0]] * 8, recycle=0, sort="greedy")
+    solved("generated", ((mat, rhs[own]) for mat, rhs in zip(mats, b, strict=True)), matrices, b, recycle=12, window=3, method="gmres")
+    solved("apart", list(zip(mats, [rhs[own] for rhs in b], strict=True)), matrices, b, recycle=0, sort=None)
+    span = np.stack([b[0], b[1], b[0] + 2 * b[1], b[2], b[2] - b[0]])
+    solved("one A", [(mats[0], rhs[own]) for rhs in span], matrices[:1] * 5, span)
+    mat = mats[1].copy()
+
+    def changing():
+        for k in range(6):  # the same object, whose entries change little
+            yield mat, b[k][own]
+            mat.scale(1.01)
+
+    solved("in place", changing(), [1.01**k * matrices[1] for k in range(6)], b, window=1)
+    S = solved("chosen", [(mat, rhs[own]) for mat, rhs in zip(mats, b, strict=True)], matrices, b, method="auto", M="auto", progress=True)
+    assert str(S.summary).startswith("8 systems of")
+    every = MPI.COMM_WORLD.allgather((found, ways))
+    assert all(one == every[0] for one in every)
+    return {"found": found, "ways": ways}
+
+
+def sequence_failing():
+    """An assembly that fails on one rank at a system: the job must end, not hang."""
+    failing = int(sys.argv[2])
+    A = problems.darcy(30).A
+    mat, own = dealt(A)
+
+    def assemble(k):
+        if k == failing and RANK == SIZE - 1:
+            raise RuntimeError("this rank has had enough")
+        return mat, np.full(own.stop - own.start, 1.0 + k)
+
+    petrov.Sequence().solve((assemble, np.arange(5)))
+    return "not reached"
 
 
 def failing():

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,9 @@ PROGRAM = Path(__file__).with_name("ranks.py")
 ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
 
 
-def launched(ranks, case):
-    command = ["mpiexec", "-n", str(ranks), sys.executable, str(PROGRAM), case]
+@cache  # several tests look at one run
+def launched(ranks, *case):
+    command = ["mpiexec", "-n", str(ranks), sys.executable, str(PROGRAM), *case]
     return subprocess.run(command, env={**os.environ, **ALONE}, capture_output=True, text=True, timeout=240, check=False)
 
 
@@ -66,6 +68,27 @@ def test_schwarz_over_ranks_is_definite_and_what_it_says(ranks):
 def test_a_recipe_that_fails_on_one_rank_fails_on_all():
     said = found(2, "refusing")
     assert "on the rows of rank 1 failed: ZeroDivisionError: not with me" in said
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_sequences_on_ranks(ranks):
+    """In the same order as on one rank, with as many iterations; what seconds decide may differ, the answers not."""
+    alone, together = found(1, "sequence"), found(ranks, "sequence")
+    assert alone["found"].keys() == together["found"].keys() and len(alone["found"]) == 8
+    for name in ("recycled", "vectors, parameters", "generated"):
+        (before, counts), (after, others) = alone["found"][name], together["found"][name]
+        assert before == after and np.abs(np.subtract(counts, others)).max() <= 2, (name, counts, others)
+        assert max(counts[2:]) < 0.65 * counts[0]  # what is recycled
+    assert together["found"]["recycled"][0] == [0, 1, 5, 4, 6, 2, 3, 7]  # along mu, without having been told
+    assert together["ways"]["one A"].count("put together from solutions of other right-hand sides") == 2
+
+
+def test_progress_of_a_sequence_is_shown_once_and_a_rank_that_fails_ends_it():
+    ran = launched(2, "sequence")
+    assert ran.stderr.count("8/8") == 1 and launched(1, "sequence").stderr.count("8/8") == 1
+    for system in ("0", "2"):
+        ran = launched(2, "sequence_failing", system)
+        assert ran.returncode != 0 and "this rank has had enough" in ran.stderr and "not reached" not in ran.stdout
 
 
 def test_null_spaces_and_endings():

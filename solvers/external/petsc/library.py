@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,12 @@ def library() -> Any:
     except ImportError as error:
         raise ImportError('this needs petsc4py: `make petsc` in a checkout, or pip install "petrov[petsc]"') from error
     return PETSc
+
+
+def world() -> Any:
+    """The communicator, of mpi4py, of all ranks, where petsc4py is in use on several; else None. Loads nothing."""
+    PETSc = sys.modules.get("petsc4py.PETSc")
+    return PETSc.COMM_WORLD.tompi4py() if PETSc is not None and PETSc.COMM_WORLD.getSize() > 1 else None
 
 
 @contextmanager

@@ -33,6 +33,13 @@ def adopt(A: Any) -> Any:
     return Distributed.of(A)
 
 
+def ranks_of(A: Any) -> Any:
+    """The communicator, of mpi4py, of the ranks that hold the rows of A; None where this process has them all."""
+    if not is_petsc(A):
+        return getattr(A, "comm", None)
+    return A.getComm().tompi4py() if A.getComm().getSize() > 1 else None
+
+
 def known_spaces(A: Any) -> tuple[Any, Any]:
     """(null space, near null space) that a Mat carries, as `petrov.solve` takes them; None where there is none."""
     if not is_petsc(A):

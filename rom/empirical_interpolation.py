@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,11 +55,9 @@ class Interpolation:
         """The same on the device of an array of CuPy, or on the host."""
         if on_device(like) == on_device(self.lower):
             return self
-        if not on_device(like):
-            return Interpolation(*(arrays.to_numpy(x) for x in (self.nodes, self.points, self.lower, self.upper)), self.errors)
         xp: Any = arrays.namespace(like)
-        there = (xp.asarray(x, device=arrays.device(like)) for x in (self.nodes, self.points, self.lower, self.upper))
-        return Interpolation(*there, self.errors)
+        move = (lambda x: xp.asarray(x, device=arrays.device(like))) if on_device(like) else arrays.to_numpy
+        return replace(self, **{name: move(getattr(self, name)) for name in ("nodes", "points", "lower", "upper")})
 
     def coefficients(self, values: Any) -> Any:
         """beta (d,) or (d, m) from values = f(points, mu), of the same shape: two triangular solves, 2 d^2 flops a column.
@@ -91,6 +89,10 @@ class Interpolation:
             return xp.zeros(values.shape, dtype=xp.result_type(values, self.lower))
         if not arrays.to_numpy(xp.all(xp.isfinite(values))):
             raise ValueError("values must be finite; got NaN or infinity: look at f at the points for these parameters")
+        return self.weights_of(values)
+
+    def weights_of(self, values: Any) -> Any:
+        """`coefficients` on a device, of values (d,) or (d, m) there that nothing is asked of: NaN gives NaN."""
         return solved(self.lower, self.upper, values)
 
     def truncated(self, size: int) -> Interpolation:

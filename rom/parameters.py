@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .homes import on_device
+
 SCALES = ("linear", "log")
 ROUNDING = 1e-12  # of the width of the box: how far outside a point may lie
 
@@ -79,8 +81,8 @@ class Parameters:
         if not np.isfinite(points).all():
             row = int(np.argwhere(~np.isfinite(points))[0][0])
             raise ValueError(f"parameter point {row} is not finite: {self.said(points[row])}")
-        slack = ROUNDING * (self.high - self.low)
-        outside = ((points < self.low - slack) | (points > self.high + slack)).any(axis=1)
+        low, high = self.limits
+        outside = ((points < low) | (points > high)).any(axis=1)
         if outside.any() and not extrapolate:
             row = int(np.flatnonzero(outside)[0])
             raise ValueError(
@@ -89,8 +91,19 @@ class Parameters:
             )
         return points
 
+    @property
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """(low, high) of what counts as inside the box: rounding beyond it."""
+        slack = ROUNDING * (self.high - self.low)
+        return self.low - slack, self.high + slack
+
     def rows(self, mus: Any) -> np.ndarray:
         """mus as an array of rows, before its shape is looked at."""
+        if any(on_device(values) for values in (mus.values() if isinstance(mus, Mapping) else [mus])):
+            raise TypeError(
+                "this is computed on the host, and the parameters are CuPy's: give cupy.asnumpy(mus); predict alone takes "
+                "parameters on a device"
+            )
         if isinstance(mus, Mapping):
             if set(mus) != set(self.names):
                 raise ValueError(f"expected the parameters {', '.join(self.names)}; got {', '.join(map(str, mus))}")

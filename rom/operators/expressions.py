@@ -61,20 +61,33 @@ class Expression:
 
     def at_points(self, x: Any, mu: dict[str, Any]) -> Any:
         """The values (n,) at the points x (n, dim) for one mu."""
+        x, points = self.located(x)
+        for name, value in mu.items():
+            if np.shape(value) != ():
+                raise ValueError(f"g(x, mu) takes one number for each parameter; {name} has shape {np.shape(value)}")
+        return self.value({**mu, **points}, (x.shape[0],), x)
+
+    def located(self, x: Any) -> tuple[Any, dict[str, Any]]:
+        """The points x (n, dim) as an array, and name -> values (n,) of the coordinates that may be used."""
         x = x if arrays.namespace(x) is not None else np.asarray(x)
         if x.ndim != 2:
             raise ValueError(f"{self!r} needs points x (n, dim); got shape {tuple(x.shape)}")
         there = {f"x{i}": x[:, i] for i in range(min(x.shape[1], 3))} | ({"x": x[:, 0]} if x.shape[1] == 1 else {})
         if absent := sorted(self.used() & {*self.coordinates} - {*there}):
             raise ValueError(f"{self!r} uses {absent[0]}; points of dimension {x.shape[1]} have {', '.join(there) or 'none'}")
-        for name, value in mu.items():
-            if np.shape(value) != ():
-                raise ValueError(f"g(x, mu) takes one number for each parameter; {name} has shape {np.shape(value)}")
-        points = {name: values for name, values in there.items() if name in self.coordinates}
-        return self.value({**mu, **points}, (x.shape[0],), x)
+        return x, {name: values for name, values in there.items() if name in self.coordinates}
 
     def value(self, values: dict[str, Any], shape: tuple[int, ...] | None = None, like: Any = None) -> Any:
         """The program run on these values, broadcast to `shape` (None: the shape of them all) and finite."""
+        result, values, xp = self.computed(values, shape, like)
+        if not arrays.to_numpy(xp.all(xp.isfinite(result))):
+            self.refuse(result, values)
+        return result
+
+    def computed(
+        self, values: dict[str, Any], shape: tuple[int, ...] | None = None, like: Any = None
+    ) -> tuple[Any, dict[str, Any], Any]:
+        """(the same, finite or not; the values as arrays; the namespace)."""
         values, space = alike(values, like, any(isinstance(what, complex) for _, what in self.program))
         if shape is None:
             try:
@@ -85,10 +98,7 @@ class Expression:
             result = run(self.program, values, space)
         if isinstance(result, float) or tuple(result.shape) != shape:
             result = arrays.zeros(shape, space, space.real) + result
-        result = np.asarray(result) if space.is_numpy else result
-        if not bool(space.xp.all(space.xp.isfinite(result))):
-            self.refuse(result, values)
-        return result
+        return (np.asarray(result) if space.is_numpy else result), values, space.xp
 
     def refuse(self, result: Any, values: dict[str, Any]) -> NoReturn:
         """Say where a result is not finite."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...solvers import arrays
 from ..operators.decomposition import Split
 from . import online
 from .online import EPS, ROUNDING, Reduced
@@ -19,12 +20,12 @@ LIKELY = 8  # this part of it is added to larger residuals
 class Batch:
     """The weights at m parameters, for models of any size: thetas (Q, m), rhs (P, m), outputs (S, m) or None, alpha (m,)."""
 
-    mus: np.ndarray
-    thetas: np.ndarray
-    rhs: np.ndarray
-    outputs: np.ndarray | None
-    alpha: np.ndarray
-    errors: np.ndarray | None  # (2, m) of the interpolated operator and right-hand side, where they are known
+    mus: Any
+    thetas: Any
+    rhs: Any
+    outputs: Any
+    alpha: Any
+    errors: Any  # None, or (2, m) of the interpolated operator and right-hand side, where they are known
     unit: float = EPS  # of rounding
 
     def __len__(self) -> int:
@@ -58,18 +59,25 @@ def batch(
     return Batch(mus, split.A.weights(mus), split.b.weights(mus), rows, alpha(mus), errors, split.unit)
 
 
-def solved(reduced: Reduced, given: Batch) -> tuple[np.ndarray, np.ndarray]:
+def solved(reduced: Reduced, given: Batch) -> tuple[Any, Any]:
     """(a (N, k, m), bounds (k, m) of the error in the norm of X).
 
     bound = (||r||_{X'} + eps_b + eps_A ||u_N||_X) / alpha, where to ||r|| a part of its rounding is added, which is ROUNDING eps
     times the sizes of the terms of which r is the sum, and the whole of it is the least it counts as; infinite where alpha is
     not positive, or the reduced matrix singular.
     """
+    xp: Any = arrays.namespace(given.thetas)
     a = online.solve(reduced, given.thetas, given.rhs)
     residual = online.residual(reduced, given.thetas, given.rhs, a)
     if given.errors is not None:
-        residual = residual + given.errors[1] + given.errors[0] * np.linalg.norm(a, axis=0)
+        residual = residual + given.errors[1] + given.errors[0] * lengths(a)
     floor = ROUNDING * given.unit * online.rounding(reduced, given.thetas, given.rhs, a)
     positive = given.alpha > 0
-    bound = np.maximum(residual + floor / LIKELY, floor) / np.where(positive, given.alpha, 1.0)
-    return a, np.where(positive & ~np.isnan(bound), bound, np.inf)
+    bound = xp.maximum(residual + floor / LIKELY, floor) / xp.where(positive, given.alpha, 1.0)
+    return a, xp.where(positive & ~xp.isnan(bound), bound, xp.inf)
+
+
+def lengths(a: Any) -> Any:
+    """||a|| (k, m) of coefficients (N, k, m)."""
+    xp: Any = arrays.namespace(a)
+    return np.linalg.norm(a, axis=0) if xp is np else xp.linalg.vector_norm(a, axis=0)

@@ -128,4 +128,4 @@ def subset(given: Batch, which: np.ndarray) -> Batch:
     """Some of the parameters of a batch."""
     names = ("thetas", "rhs", "outputs", "alpha", "errors")
     parts = {name: None if (x := getattr(given, name)) is None else x[..., which] for name in names}
-    return Batch(given.mus[which], **parts, unit=given.unit)  # type: ignore[arg-type]
+    return Batch(given.mus[which], **parts, unit=given.unit)

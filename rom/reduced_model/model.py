@@ -14,6 +14,7 @@ from ..snapshots import BlackBox
 from . import certificate, storage
 from .greedy import Greedy, History
 from .offline import Offline
+from .on_device import HOST, OnDevice, predicted, some_on_device
 from .part import Part, padded
 from .prediction import Prediction, Verification
 from .report import called, plotted, told
@@ -91,6 +92,7 @@ class ReducedModel:
         self.parts: list[Part] = []
         self.partition: Partition | None = None
         self.history = History()
+        self.there: OnDevice | None = None
         self.seconds: dict[str, float] = {}
 
     def fit(
@@ -158,6 +160,12 @@ class ReducedModel:
         above tol: "none", it stays; "full", the full system is solved there; "enrich", that solution also joins the basis, so
         that the next parameters need none. Online cost as in the class notes; fields are made when asked for.
 
+        Parameters of CuPy, an array or a mapping to arrays, are answered on their device with CuPy arrays, fields included: the
+        reduced arrays are moved there at the first call and kept, in double precision, batched L U in place of compiled Cholesky.
+        Coefficient functions are then called with CuPy arrays. The host reads one flag a condition, at the end of the call.
+        TypeError, with the remedy, for what only the host does: fallback, local bases, MDEIM, assemblies a parameter, SCM and
+        Eigenvalue.
+
         Raises ValueError for parameters outside the box unless `extrapolate`, where a bound is what the recipes say it is
         there; what MinTheta and SolveError raise.
         """
@@ -168,6 +176,10 @@ class ReducedModel:
         if tol is not None and not float(tol) >= 0:
             raise ValueError(f"tol must be a number, at least 0; got {tol!r}")
         self.fitted  # noqa: B018  (refuses)
+        if some_on_device(mus):
+            if fallback != "none":
+                raise TypeError(f'fallback="{fallback}" solves on the host, and the parameters are CuPy\'s: {HOST}')
+            return predicted(self, mus, extrapolate)
         points = self.parameters.points(mus, extrapolate=extrapolate)
         found = self.answers(points)
         if fallback == "none":

@@ -18,6 +18,8 @@ from ..operators.decomposition import EPS, ROUNDING
 
 LANES = 64  # parameters that are solved side by side: their triangles stay in the second cache up to N = 60
 CHUNK = 4096  # parameters whose small matrices exist at once where LAPACK solves them
+COLUMNS = 512  # parameters whose residuals exist at once: they stay in the cache
+NUMBERS = 1 << 27  # of these matrices and residuals on a device, a gibibyte: its cores want many at once
 THREADED_FROM = 2_000
 FEW = 32  # columns below which a triangular product is no quicker than a full one
 
@@ -91,7 +93,8 @@ def solve(reduced: Reduced, thetas: Any, rhs: Any) -> Any:
         return xp.zeros((N, k, m), dtype=reduced.A.dtype)
     if xp is np and reduced.hermitian and not any(np.iscomplexobj(x) for x in (reduced.A, reduced.b, thetas, rhs)):
         return by_lanes(reduced, thetas, rhs)
-    return in_chunks(lambda part: general(reduced, thetas[:, part], rhs[:, part], xp), m, CHUNK, xp)
+    size = CHUNK if xp is np else max(1, NUMBERS // (2 * N * (N + k)))
+    return in_chunks(lambda part: general(reduced, thetas[:, part], rhs[:, part], xp), m, size, xp)
 
 
 def general(reduced: Reduced, thetas: Any, rhs: Any, xp: Any) -> Any:
@@ -101,8 +104,10 @@ def general(reduced: Reduced, thetas: Any, rhs: Any, xp: Any) -> Any:
     A = xp.reshape(thetas.T @ xp.reshape(reduced.A, (Q, N * N)), (m, N, N))
     b = xp.reshape(rhs.T @ xp.reshape(reduced.b, (reduced.b.shape[0], N * k)), (m, N, k))
     try:
-        x = xp.linalg.solve(A, b)
+        x = xp.linalg.solve(A, b)  # CuPy raises nothing: what is singular has answers that are not finite
     except np.linalg.LinAlgError:  # one that is singular is no reason to answer none
+        if xp is not np:
+            raise
         x = np.stack([solved_or_nan(*one) for one in zip(A, b, strict=True)])
     return xp.permute_dims(x, (1, 2, 0))
 
@@ -164,7 +169,8 @@ def residual(reduced: Reduced, thetas: Any, rhs: Any, a: Any) -> Any:
     """||r||_{X'} (k, m) of coefficients a (N, k, m)."""
     xp = arrays.namespace(reduced.A)
     assert xp is not None
-    return in_chunks(lambda part: residual_of(reduced, thetas[:, part], rhs[:, part], a[:, :, part], xp), a.shape[2], 512, xp)
+    size = COLUMNS if xp is np else max(1, NUMBERS // max(1, 2 * sum(reduced.R.shape)))
+    return in_chunks(lambda part: residual_of(reduced, thetas[:, part], rhs[:, part], a[:, :, part], xp), a.shape[2], size, xp)
 
 
 def residual_of(reduced: Reduced, thetas: Any, rhs: Any, a: Any, xp: Any) -> Any:

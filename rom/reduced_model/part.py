@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ...solvers import arrays
 from . import online
-from .evaluation import ROUNDING, Batch, solved
+from .evaluation import ROUNDING, Batch, lengths, solved
 from .online import Reduced
 from .projection import Projection
 
@@ -22,15 +23,16 @@ class Dual:
     """
 
     reduced: Reduced
-    b: np.ndarray
-    A: np.ndarray
+    b: Any
+    A: Any
 
-    def corrections(self, given: Batch, a: np.ndarray, dual: np.ndarray) -> np.ndarray:
+    def corrections(self, given: Batch, a: Any, dual: Any) -> Any:
         """z_l^H (b - A u_N), (l, k, m), from primal and dual coefficients a (N, k, m), dual (M, l, m)."""
-        along = np.einsum("PMk,Pm->Mkm", self.b, given.rhs)
-        for q in range(len(given.thetas)):
-            along = along - np.einsum("MN,Nkm->Mkm", self.A[q], a * given.thetas[q], optimize=True)
-        return np.einsum("Mlm,Mkm->lkm", dual.conj(), along)
+        xp: Any = arrays.namespace(a)
+        along = xp.einsum("PMk,Pm->Mkm", self.b, given.rhs)
+        for q in range(given.thetas.shape[0]):
+            along = along - xp.einsum("MN,Nkm->Mkm", self.A[q, ...], a * given.thetas[q, ...], optimize=True)
+        return xp.einsum("Mlm,Mkm->lkm", xp.conj(dual), along)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +42,7 @@ class Part:
     rounded: ||V - V'||, from coefficients to X, where V was stored as V' in single precision; the bound of fields counts it.
     """
 
-    V: np.ndarray | None
+    V: Any
     reduced: Reduced
     dual: Dual | None = None
     projection: Projection | None = None
@@ -50,18 +52,19 @@ class Part:
     def answer(self, given: Batch) -> Answer:
         """All there is to say about a batch of parameters."""
         a, bound = solved(self.reduced, given)
-        norms = np.linalg.norm(a, axis=0)
+        xp: Any = arrays.namespace(a)
+        norms = lengths(a)
         of_field = bound + self.rounded * norms if self.rounded else bound
         if given.outputs is None:
             return Answer(a, of_field, norms, None, None)
         outputs = online.outputs(self.reduced, given.outputs, a)
         sizes = online.output_norms(self.reduced, given.outputs)[:, None, :]
         if self.dual is None:
-            return Answer(a, of_field, norms, outputs, np.multiply(sizes, bound, out=np.zeros(outputs.shape), where=sizes > 0))
+            return Answer(a, of_field, norms, outputs, xp.where(sizes > 0, sizes * xp.where(sizes > 0, bound, 0.0), 0.0))
         z, dual_bound = solved(self.dual.reduced, conjugate(given))
         outputs = outputs + self.dual.corrections(given, a, z)
-        length = np.linalg.norm(z, axis=0)[:, None, :]
-        output_bound = dual_bound[:, None, :] * bound * np.where(given.alpha > 0, given.alpha, np.inf)
+        length = lengths(z)[:, None, :]
+        output_bound = dual_bound[:, None, :] * bound * xp.where(given.alpha > 0, given.alpha, xp.inf)
         if given.errors is not None:  # of the interpolated operator: the correction does not know of it
             output_bound = output_bound + length * (given.errors[1] + given.errors[0] * norms)
         terms = sizes * norms + length * online.rounding(self.reduced, given.thetas, given.rhs, a)
@@ -72,18 +75,19 @@ class Part:
 class Answer:
     """a (N, k, m), bound and norms (k, m), outputs and output_bound (l, k, m) or None."""
 
-    a: np.ndarray
-    bound: np.ndarray
-    norms: np.ndarray
-    outputs: np.ndarray | None
-    output_bound: np.ndarray | None
+    a: Any
+    bound: Any
+    norms: Any
+    outputs: Any
+    output_bound: Any
 
 
 def conjugate(given: Batch) -> Batch:
     """The weights of the adjoint problem: those of A^H and L^H."""
     assert given.outputs is not None
-    errors = None if given.errors is None else given.errors * np.array([[1.0], [0.0]])
-    return Batch(given.mus, given.thetas.conj(), given.outputs.conj(), None, given.alpha, errors, given.unit)
+    xp: Any = arrays.namespace(given.outputs)
+    errors = None if given.errors is None else xp.stack([given.errors[0, :], xp.zeros_like(given.errors[1, :])])
+    return Batch(given.mus, xp.conj(given.thetas), xp.conj(given.outputs), None, given.alpha, errors, given.unit)
 
 
 def part_of(projection: Projection, dual: Projection | None = None) -> Part:

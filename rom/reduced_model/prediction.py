@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ...solvers import arrays
+from ..homes import on_device
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """The answers at m parameters.
+    """The answers at m parameters: NumPy arrays, or CuPy's where the parameters were.
 
     Attributes
     ----------
@@ -30,20 +33,21 @@ class Prediction:
         ||V a||_X.
     """
 
-    mus: np.ndarray
-    coefficients: np.ndarray
-    bound: np.ndarray
+    mus: Any
+    coefficients: Any
+    bound: Any
     kind: str
-    outputs: np.ndarray | None
-    output_bound: np.ndarray | None
-    full: np.ndarray
-    norms: np.ndarray
-    field_of: Callable[[int], np.ndarray] = field(repr=False)
+    outputs: Any
+    output_bound: Any
+    full: Any
+    norms: Any
+    field_of: Callable[[int], Any] = field(repr=False)
+    fields_of: Callable[[Any], Any] | None = field(default=None, repr=False)  # of an array of indices at once
 
     def __len__(self) -> int:
         return len(self.mus)
 
-    def fields(self, which: Any = slice(None)) -> np.ndarray:
+    def fields(self, which: Any = slice(None)) -> Any:
         """The solutions in full: (n,) or (n, k) for one index, (count, n) or (count, n, k) for a slice or a list of them.
 
         Made when asked for: n N multiply-adds each, more than all else that a prediction costs.
@@ -51,18 +55,25 @@ class Prediction:
         if isinstance(which, int | np.integer):
             return self.field_of(range(len(self))[which])
         numbers = np.arange(len(self))[which]
+        if self.fields_of is not None:
+            return self.fields_of(numbers)
         return np.stack([self.field_of(int(i)) for i in numbers]) if len(numbers) else np.empty((0, 0))
 
     @property
-    def relative_bound(self) -> np.ndarray:
+    def relative_bound(self) -> Any:
         """bound / (||V a||_X - bound), which bounds the error relative to the solution; infinite where the bound is too large."""
         below = self.norms - self.bound
+        if on_device(below):
+            xp: Any = arrays.namespace(below)
+            otherwise = xp.where(self.bound == 0, 0.0, xp.inf)
+            return xp.where(below > 0, self.bound / xp.where(below > 0, below, 1.0), otherwise)
         return np.divide(self.bound, below, out=np.where(self.bound == 0, 0.0, np.inf), where=below > 0)
 
     def __repr__(self) -> str:
         word = {"rigorous": "bound", "estimate": "error estimate"}.get(self.kind)
-        worst = f", largest {word} {np.max(self.bound):.3g}" if word and len(self) else ""
-        solved = f", {int(self.full.sum())} solved in full" if self.full.any() else ""
+        worst = f", largest {word} {float(arrays.to_numpy(self.bound.max())):.3g}" if word and len(self) else ""
+        count = int(arrays.to_numpy(self.full.sum()))
+        solved = f", {count} solved in full" if count else ""
         outputs = "" if self.outputs is None else f", {self.outputs.shape[1]} outputs"
         return f"Prediction: {len(self)} parameters, size {self.coefficients.shape[1]}{outputs}{worst}{solved}"
 

@@ -104,6 +104,13 @@ def test_empirical_interpolation(device, kind, first):
     assert repr(found.truncated(0).lebesgue(there)) == "0.0"
 
 
+def test_ties_go_to_the_lowest_index(device):
+    f = np.eye(4) + 1e-10 * np.arange(4)  # the last is the largest by less than counts
+    found, host = eim(device.put(f)), eim(f)
+    assert device.get(found.nodes).tolist() == host.nodes.tolist() == device.get(found.points).tolist() == [0, 1, 2, 3]
+    assert device.get(deim(device.put(f[:, :1] * 0 + 1 + f[:, 1:2] * 1e-10))).tolist() == [0]
+
+
 @pytest.mark.parametrize("points", [deim, qdeim])
 @pytest.mark.parametrize("kind", ["float64", "complex128"])
 def test_interpolation_points(device, points, kind):

@@ -82,9 +82,11 @@ def mover(like: Any) -> Any:
 
 
 def of_host(M: Any) -> bool:
-    """Whether an operator is an array or a matrix of the host, or a record with an array of it."""
+    """Whether an operator is an array or a matrix of the host, or a record with an array of it, itself or in a tuple."""
     fields = [getattr(M, name, None) for name in getattr(type(M), "__dataclass_fields__", ())]
-    return any(isinstance(part, np.ndarray) for part in (M, *fields)) or (sparse(M) and library(M) == "scipy")
+    inside = [part for parts in fields if type(parts) is tuple for part in parts]
+    here = any(isinstance(part, np.ndarray) for part in (M, *fields)) or (sparse(M) and library(M) == "scipy")
+    return here or any(map(of_host, inside))
 
 
 def library(x: Any) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .. import arrays
 from ..arrays import Space
+from ..kernels.cuda.smoothing import Steps, coefficients
+from ..kernels.cuda.work import Work, applied
 from ..operator import checked
+from ..storage import Resident, compact, resident
+from ..storage.resident import Move
 from .jacobi import diagonal_of, positive, reciprocal
 
 SAFETY = 1.1  # the largest Ritz value of a few Lanczos steps is below the largest eigenvalue, by less than this as a rule
@@ -42,7 +46,8 @@ class Chebyshev:
     Notes
     -----
     M is Hermitian, and positive definite if no eigenvalue of D^-1 A reaches a + b; if the degree is even, so that T is odd
-    and 1 - t p(t) stays below 1 for every t > 0, whatever they reach. Set-up: `steps` products; memory: 3 vectors. Saad,
+    and 1 - t p(t) stays below 1 for every t > 0, whatever they reach. Set-up: `steps` products; memory: 3 vectors, one on a
+    GPU, where a step is one kernel and the set-up runs on the host. Saad,
     Iterative Methods for Sparse Linear Systems (2003), Algorithm 12.1; lower = 1/30: Adams, Brezina, Hu and Tuminaro, J.
     Comput. Phys. 188 (2003).
 
@@ -72,12 +77,17 @@ class Chebyshev:
         if self.steps != int(self.steps) or self.steps < 1:
             raise ValueError(f"steps must be an integer >= 1; got {self.steps!r}")
 
+    on_device = True
+
     @property
     def name(self) -> str:
         return f"chebyshev({self.degree})"
 
     def __call__(self, A: Any) -> Polynomial:
         A = checked(A)
+        if isinstance(A, Resident):  # Lanczos runs on the host, and reads nothing of the device
+            given = None if self.diagonal is None else arrays.to_numpy(self.diagonal)
+            return replace(self, diagonal=given)(A.on_host).beside(A)
         d = diagonal_of(A, self.diagonal)
         if d is not None and not positive(d):
             raise ValueError(
@@ -110,6 +120,7 @@ class Polynomial:
     high: float
     linear: bool = True
     spd: bool | None = True
+    work: Work | None = None  # on a GPU
 
     @property
     def name(self) -> str:
@@ -129,6 +140,8 @@ class Polynomial:
 
     def __matmul__(self, r: Any) -> Any:
         """Saad's Algorithm 12.1 from x = 0, with D^-1 A and D^-1 r for A and r."""
+        if self.work is not None:
+            return applied(self, r)
         theta, delta = (self.high + self.low) / 2, (self.high - self.low) / 2
         sigma = theta / delta
         rho = 1 / sigma
@@ -141,6 +154,28 @@ class Polynomial:
             d = d * (rho * previous) + r * (2 * rho / delta)
             x = x + d
         return x
+
+    def moved(self, move: Move) -> Polynomial:
+        """The same on a GPU, with A there in its compact form. TypeError if A is known by products alone."""
+        stored = compact(self.A.tocsr()) if hasattr(self.A, "tocsr") else None
+        if stored is None:
+            raise TypeError(f"{self.name} moves with a sparse matrix; A is {type(self.A).__name__}: give the recipe one of CuPy")
+        return self.beside(resident(stored, move))
+
+    def beside(self, A: Resident) -> Polynomial:
+        """The same for A, the same matrix on a GPU."""
+        inverse = np.ones(self.shape[0]) if self.inverse is None else self.inverse.real
+        return replace(self, A=A, inverse=A.move(np.ascontiguousarray(inverse)), work=Work())
+
+    def into(self, r: Any, z: Any) -> Any:
+        """z = M r on a GPU, for contiguous r and z (n,) or (n, k) of one type; see kernels/cuda/smoothing.py."""
+        if self.work is None:
+            raise TypeError(f"{self.name} is on the host: M.moved(move), or M @ r")
+        dtype, columns = arrays.dtype_name(r), 1 if r.ndim == 1 else r.shape[1]
+        steps = Steps(self.A, self.inverse, coefficients(self.degree + 1, self.low, self.high))
+        other = self.work.of(columns, dtype, lambda k, kind: arrays.namespace(r).empty((r.shape[0], k), dtype=r.dtype))
+        steps.from_zero(steps.kernels(dtype), columns, r, z, other)
+        return z
 
     def scale(self, r: Any) -> Any:
         """D^-1 r."""

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import arrays
+from ..kernels.cuda.launch import launch
+from ..kernels.cuda.matrix import of_form
+from ..kernels.cuda.work import Work, applied
+from ..storage import Placed, compact, placed
+from ..storage.resident import Move
 from .entries import stored_entries
 from .incomplete import SMALLEST_PIVOT, lower_triangle
 
@@ -183,9 +188,66 @@ class InverseFactors:
         kernels.product(len(r), *self.upper, t, z)
         return z, float(rz)
 
+    def moved(self, move: Move) -> ResidentFactors:
+        """The same on a GPU, each factor in the smallest of the forms of `compact`."""
+        lower, upper = (placed(compact(rows(part, self.shape)), move) for part in (self.lower, self.upper))
+        return ResidentFactors(lower, upper, self.dtype, len(self.lower[0]), Work())
+
     def __repr__(self) -> str:
         n, entries = self.shape[0], len(self.lower[0])
         return (
             f"{self.name}: {n} x {n}, {entries} entries in G ({entries / max(n, 1):.1f} a row), {self.lower[0].dtype}, "
             f"{self.nbytes} bytes"
         )
+
+
+def rows(parts: tuple[np.ndarray, ...], shape: tuple[int, int]) -> Any:
+    """The SciPy matrix of (values, indices, indptr), which shares them where its indices are 32 bits wide."""
+    from scipy.sparse import csr_array
+
+    values, indices, indptr = parts
+    narrow = indptr.itemsize == 4
+    indices = indices.view(np.int32) if narrow else indices.astype(np.int64)
+    return csr_array((values, indices, indptr.view(np.int32 if narrow else np.int64)), shape=shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidentFactors:
+    """M = G^H G on a GPU: two products. Moves the bytes of both factors, and r, t, t, z (and what of r and t is read again)."""
+
+    lower: Placed
+    upper: Placed
+    dtype: np.dtype
+    entries: int
+    work: Work
+    linear: bool = True
+    spd: bool | None = True
+
+    name = "sparse inverse"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.lower.shape
+
+    @property
+    def H(self) -> ResidentFactors:
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        return self.lower.nbytes + self.upper.nbytes
+
+    def __matmul__(self, r: Any) -> Any:
+        return applied(self, r)
+
+    def into(self, r: Any, z: Any) -> Any:
+        """z = M r, for contiguous r and z (n,) or (n, k) of one type."""
+        columns = 1 if r.ndim == 1 else r.shape[1]
+        t = self.work.of(columns, arrays.dtype_name(r), lambda k, kind: arrays.namespace(r).empty((r.shape[0], k), dtype=r.dtype))
+        for A, x, y in ((self.lower, r, t), (self.upper, t, z)):
+            launch(of_form(A, r)["product"], r.shape[0], columns, *A.parts, x, y)
+        return z
+
+    def __repr__(self) -> str:
+        n, each = self.shape[0], self.entries / max(self.shape[0], 1)
+        return f"{self.name}: {n} x {n}, {self.entries} entries in G ({each:.1f} a row), {self.nbytes} bytes on a GPU"

@@ -10,7 +10,7 @@ from .. import arrays
 from .csr import CSR, canonical
 from .dia import DIA, by_bands
 from .diagonal import Diagonal
-from .resident import Resident, resident
+from .resident import Placed, Resident, placed, resident
 from .sell import SELL, by_slices
 
 Stored = CSR | DIA | SELL  # what the compiled kernels read
@@ -53,5 +53,6 @@ def empty(kind: tuple[str, ...], rows: int) -> Stored:
 
 
 __all__ = [
-    "CSR", "DIA", "SELL", "Diagonal", "Resident", "Stored", "by_bands", "by_slices", "canonical", "compact", "empty", "resident",
+    "CSR", "DIA", "SELL", "Diagonal", "Placed", "Resident", "Stored", "by_bands", "by_slices", "canonical", "compact", "empty",
+    "placed", "resident",
 ]  # fmt: skip

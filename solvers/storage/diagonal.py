@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..kernels.cuda.matrix import scaled
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Diagonal:
@@ -33,6 +35,10 @@ class Diagonal:
     def moved(self, move: Callable[[Any], Any]) -> Diagonal:
         """The same on another device: move(array of the host)."""
         return replace(self, values=move(self.values))
+
+    def into(self, r: Any, z: Any) -> Any:
+        """z = d r on a GPU, for contiguous r and z (n,) or (n, k) of one type."""
+        return scaled(self.values, r, z)
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.shape[0]} x {self.shape[1]}, {self.dtype}"

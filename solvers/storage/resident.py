@@ -56,15 +56,33 @@ class Resident:
         return f"{self.on_host!r}, on a GPU"
 
 
-def resident(A: CSR | DIA | SELL, move: Move) -> Resident:
-    """A compacted matrix of the host on a device."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """A matrix on a GPU of which the host keeps nothing: its form and what the kernels take, as in `Resident`."""
+
+    form: str
+    parts: tuple[Any, ...]
+    shape: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(int(getattr(part, "nbytes", 8)) for part in self.parts)
+
+
+def placed(A: CSR | DIA | SELL, move: Move) -> Placed:
+    """The compact form of A alone on a device."""
     if isinstance(A, DIA):
         n, count = A.bands.shape[1], len(A.offsets)
-        parts = (move(A.bands), move(np.array(A.offsets, np.int64)), count, int(A.hermitian), n)
-        return Resident("dia", parts, A, move)
+        return Placed("dia", (move(A.bands), move(np.array(A.offsets, np.int64)), count, int(A.hermitian), n), A.shape)
     if isinstance(A, SELL):
-        return Resident("sell", tuple(map(move, (A.stored, A.columns, A.starts, A.bases, A.places))), A, move)
-    return Resident("csr", tuple(map(move, (A.values, A.indices, A.indptr))), A, move)
+        return Placed("sell", tuple(map(move, (A.stored, A.columns, A.starts, A.bases, A.places))), A.shape)
+    return Placed("csr", tuple(map(move, (A.values, A.indices, A.indptr))), A.shape)
 
 
-__all__ = ["Move", "Resident", "resident"]
+def resident(A: CSR | DIA | SELL, move: Move) -> Resident:
+    """A compacted matrix of the host on a device."""
+    there = placed(A, move)
+    return Resident(there.form, there.parts, A, move)
+
+
+__all__ = ["Move", "Placed", "Resident", "placed", "resident"]

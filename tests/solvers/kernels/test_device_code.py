@@ -34,7 +34,15 @@ WITH_MATRIX = [
     for pair in ({"S": s, "V": v} for s, v in PAIRS)
     for index in (types(I=indices, P=("uint32", "uint64")) if indices else [{}])
 ]
-SOURCES = [*WITH_MATRIX, *((("vectors.cu",), {"D": d, "V": v}) for d, v in PAIRS)]
+SMOOTHING = [
+    ((form, "smoothing.cu"), {**letters, "D": "float32" if v in ("float32", "complex64") else "float64"})
+    for (form, _), letters in WITH_MATRIX
+    for v in [letters["V"]]
+    if letters.get("P", "uint32") == "uint32"
+]
+SOURCES = [
+    *WITH_MATRIX, *SMOOTHING, *((("vectors.cu",), {"D": d, "V": v}) for d, v in PAIRS), *((("levels.cu",), {"V": v}) for v in VECTORS[:2]),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import numpy as np
 from . import graphs
 
 TRAFFIC: list[int] = []  # entries of each array that was read on the host, in order
+SIZED = ("nonzero", "flatnonzero", "argwhere", "unique", "compress", "extract")
 FROM_HOST = (bool, int, float, complex, np.generic, str, type(None), slice, type(Ellipsis), np.dtype, type)
 
 
@@ -85,6 +86,8 @@ class ndarray:
         return len(self.value)
 
     def __getitem__(self, key: Any) -> Any:
+        if any(str(getattr(part, "dtype", "")) == "bool" and part.ndim for part in (key if isinstance(key, tuple) else (key,))):
+            waited("a selection by a mask")
         found = self.value[place(key)]
         if isinstance(found, np.generic):  # CuPy gives a view of the one entry
             key = place(key)
@@ -109,6 +112,12 @@ class ndarray:
         return f"cupy double {self.value!r}"
 
 
+def waited(what: str) -> None:
+    """CuPy waits for how many entries a result has, where the device alone knows that."""
+    graphs.refuse(what)
+    TRAFFIC.append(1)
+
+
 def place(key: Any) -> Any:
     """An index: of the device, or numbers and slices."""
     if isinstance(key, tuple):
@@ -118,6 +127,8 @@ def place(key: Any) -> Any:
 
 def unwrapped(x: Any, where: str, host: bool = False) -> Any:
     if isinstance(x, ndarray):
+        if where in SIZED:
+            waited(where)
         return x.value
     if isinstance(x, list | tuple):
         return type(x)(unwrapped(part, where, host) for part in x)

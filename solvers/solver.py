@@ -17,6 +17,7 @@ from .compiling import Compiling, compiler_seconds
 from .direct.refinement import direct
 from .direct.sparse import Factorization
 from .eliminate import Extended, Restricted, eliminate
+from .external import dlpack
 from .external.petsc import Context, adopt, is_petsc, known_spaces, ksp, like, local_vector
 from .krylov import bicgstab, block_cg, cg, flexible_cg, gcrodr, gmres, minres
 from .nullspace import Nullspace, Projected, ProjectedPreconditioner, basis, bordered_factor
@@ -28,7 +29,7 @@ from .recycling import RecycleSpace
 from .refusals import failed, given_up, reachable
 from .result import SolveError, SolveInterrupted, SolveResult, Status
 from .stopping import State
-from .storage import Stored, compact, resident
+from .storage import Resident, Stored, compact, resident
 from .system import iteration_limit, matrix_in_range, nonfinite, preconditioner, right_hand_side
 from .transform import Transform
 
@@ -130,7 +131,7 @@ class Solver:
 
     def look(self, A: Any) -> None:
         """Recognise A and reduce it to the matrix that is solved with."""
-        carried, A = known_spaces(A), adopt(A)
+        carried, A = known_spaces(A), dlpack.matrix(adopt(A))
         like, *former = self.seen or (None,)
         self.original = compact(arrays.detach(np.asarray(A) if arrays.is_numpy_matrix(A) else A), like=like)
         checked(self.original)
@@ -228,9 +229,10 @@ class Solver:
         )  # fmt: skip
 
     def run(self, b: Any, *, x0: Any = None, **keywords: Any) -> SolveResult:
-        """Solve and report, whatever the outcome; a Vec of PETSc is answered by one."""
-        result = self.reported(local_vector(b), x0=local_vector(x0), **keywords)
-        return replace(result, x=like(b, result.x)) if is_petsc(b) else result
+        """Solve and report, whatever the outcome; a Vec of PETSc, or a tensor of torch beside a matrix on a GPU, by one."""
+        given = [dlpack.vector(v) if isinstance(self.original, Resident) else local_vector(v) for v in (b, x0)]
+        result = self.reported(given[0], x0=given[1], **keywords)
+        return replace(result, x=like(b, result.x) if is_petsc(b) else dlpack.like(b, result.x))
 
     def reported(self, b: Any, *, rtol: float | None = None, atol: float = 0.0, x0: Any = None, **keywords: Any) -> SolveResult:
         b, space = right_hand_side(self.original, b)

@@ -212,6 +212,7 @@ def matrix_in_range(A: Any) -> tuple[str | None, Any, float]:
 
 
 def nonfinite_entry(A: Any) -> str:
+    A = getattr(A, "on_host", A)
     if arrays.sparse(A) or hasattr(A, "tocsr"):
         entries = A.tocsr().tocoo()
         bad = int(np.flatnonzero(~np.isfinite(entries.data))[0])

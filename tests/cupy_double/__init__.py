@@ -22,7 +22,7 @@ NAMES = {
     for part in Path(__file__).with_name("names.txt").read_text(encoding="utf-8").partition("\n")[2].replace("\nlinalg:", "\0linalg:")
     .replace("\nfft:", "\0fft:").split("\0")
 }  # fmt: skip
-MODULES = ("cupy", "cupy.linalg", "cupy.fft", "cupy.cuda", "cupy.cuda.device", "cupyx", "cupyx.scipy", "cupyx.scipy.sparse")
+MODULES = ("cupy", "cupy.linalg", "cupy.fft", "cupy.cuda", "cupy.cuda.device", "cupyx", "cupyx.scipy", "cupyx.scipy.sparse", "cupyx.scipy.sparse.linalg")
 TAKES_HOST = {"array", "asarray", "ascontiguousarray", "asanyarray"}
 
 
@@ -46,6 +46,7 @@ def install(monkeypatch: Any) -> types.ModuleType:
     cupy.get_default_memory_pool = graphs.Pool
     made["cupyx"].empty_pinned = lambda shape, dtype=float: np.empty(shape, dtype)
     made["cupyx"].scipy, made["cupyx.scipy"].sparse = made["cupyx.scipy"], made["cupyx.scipy.sparse"]
+    made["cupyx.scipy.sparse"].linalg = made["cupyx.scipy.sparse.linalg"]
     sparse.fill(made["cupyx.scipy.sparse"])
     for name in list(sys.modules):
         if name.startswith("array_api_compat.cupy"):

@@ -1,5 +1,6 @@
 // Device code as host C++: every block's threads are fibres that take turns at barriers, blocks run one after the other.
 #pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstdio>
@@ -21,46 +22,63 @@ struct Dimensions {
 static Dimensions threadIdx, blockIdx, blockDim, gridDim;
 
 namespace fibres {
+// A fibre lasts: it runs its thread of one block after another. Once it has begun, taking turns is a jump, and no system call.
 struct Fibre {
     ucontext_t context;
-    bool done;
+    jmp_buf place;
+    bool begun, done;
     unsigned long long waits;  // barriers reached
     std::vector<char> stack;
 };
-static std::vector<Fibre> all;
-static ucontext_t scheduler;
+static std::vector<Fibre *> all;
+static jmp_buf scheduler;
 static unsigned current;
 static void (*body)();
 
+static void yield() {
+    if (!_setjmp(all[current]->place)) _longjmp(scheduler, 1);
+}
+
 static void enter() {
-    body();
-    all[current].done = true;
-    swapcontext(&all[current].context, &scheduler);
+    for (;;) {
+        body();
+        all[current]->done = true;
+        yield();
+    }
+}
+
+static void take_turn(Fibre &fibre) {
+    if (_setjmp(scheduler)) return;
+    if (fibre.begun) _longjmp(fibre.place, 1);
+    fibre.begun = true;
+    setcontext(&fibre.context);
+}
+
+static Fibre *made() {
+    Fibre *fibre = new Fibre();
+    fibre->stack.resize(64 * 1024);
+    getcontext(&fibre->context);
+    fibre->context.uc_stack.ss_sp = fibre->stack.data();
+    fibre->context.uc_stack.ss_size = fibre->stack.size();
+    fibre->context.uc_link = nullptr;
+    makecontext(&fibre->context, enter, 0);
+    return fibre;
 }
 
 static void run_block(unsigned threads) {
-    if (all.size() < threads) all.resize(threads);
-    for (unsigned t = 0; t < threads; t++) {
-        Fibre &fibre = all[t];
-        fibre.stack.resize(64 * 1024);
-        fibre.done = false, fibre.waits = 0;
-        getcontext(&fibre.context);
-        fibre.context.uc_stack.ss_sp = fibre.stack.data();
-        fibre.context.uc_stack.ss_size = fibre.stack.size();
-        fibre.context.uc_link = nullptr;
-        makecontext(&fibre.context, enter, 0);
-    }
+    while (all.size() < threads) all.push_back(made());
+    for (unsigned t = 0; t < threads; t++) all[t]->done = false, all[t]->waits = 0;
     for (unsigned live = threads; live;) {
         for (unsigned t = 0; t < threads; t++) {
-            if (all[t].done) continue;
+            if (all[t]->done) continue;
             current = t;
             threadIdx = {t, 0, 0};
-            swapcontext(&scheduler, &all[t].context);
-            live -= all[t].done;
+            take_turn(*all[t]);
+            live -= all[t]->done;
         }
         // A barrier that some threads of a block never reach hangs a device: here it ends the process.
         for (unsigned t = 1; t < threads; t++)
-            if (all[t].done != all[0].done || all[t].waits != all[0].waits) {
+            if (all[t]->done != all[0]->done || all[t]->waits != all[0]->waits) {
                 std::fprintf(stderr, "threads 0 and %u of a block part ways at a barrier\n", t);
                 std::abort();
             }
@@ -69,9 +87,8 @@ static void run_block(unsigned threads) {
 }  // namespace fibres
 
 static void __syncthreads() {
-    unsigned me = fibres::current;
-    fibres::all[me].waits++;
-    swapcontext(&fibres::all[me].context, &fibres::scheduler);
+    fibres::all[fibres::current]->waits++;
+    fibres::yield();
 }
 
 template <class T> static T __shfl_down_sync(unsigned, T value, unsigned distance, unsigned width = 32) {

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from .. import __version__
 
-LIBRARIES = ("numpy", "scipy", "numba", "pyamg", "petsc4py", "pymor", "scikit-sparse")
+LIBRARIES = ("numpy", "scipy", "numba", "pyamg", "petsc4py", "pymor", "scikit-sparse", "cupy-cuda13x")
 
 
 def machine() -> dict[str, Any]:

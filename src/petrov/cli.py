@@ -146,9 +146,18 @@ def add_bench(command: argparse.ArgumentParser) -> None:
     learned.set_defaults(run=bench_learned)
     learned.add_argument("--quick", action="store_true", help="small sizes, two minutes")
     learned.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
-    for command in (poisson, peers, sequences, rom, ttn, learned):
+    gpu = suites.add_parser("gpu", help="petrov on CuPy beside a copy, cupyx and petrov on the host (needs a GPU)")
+    gpu.set_defaults(run=bench_gpu)
+    gpu.add_argument("--quick", action="store_true", help="small sizes, half a minute")
+    gpu.add_argument("--only", nargs="+", metavar="WORK", help="these works alone (a wrong name lists them)")
+    for command in (poisson, peers, sequences, rom, ttn, learned, gpu):
         command.add_argument("--json", type=Path, metavar="FILE", help="keep the rows, and go on with an unfinished run")
         command.add_argument("--html", type=Path, metavar="FILE", help="write the report")
+    scaling = suites.add_parser("scaling", help="strong and weak scaling over ranks, and a model of it (needs PETSc)")
+    scaling.set_defaults(run=bench_scaling)
+    scaling.add_argument("--quick", action="store_true", help="small grids, half a minute")
+    scaling.add_argument("--json", type=Path, metavar="FILE", help="keep what was measured")
+    scaling.add_argument("--page", type=Path, metavar="FILE", help="write tables and plot into this page, as docs/scaling.md")
     compare = suites.add_parser("compare", help="two JSON files of earlier runs side by side")
     compare.add_argument("old", type=Path)
     compare.add_argument("new", type=Path)
@@ -188,6 +197,15 @@ def bench_ttn(arguments: argparse.Namespace) -> int:
 def bench_learned(arguments: argparse.Namespace) -> int:
     suite = part(".benchmarks.learned.suite")
     return suite.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
+
+
+def bench_gpu(arguments: argparse.Namespace) -> int:
+    suite = part(".benchmarks.gpu.suite")
+    return suite.main(quick=arguments.quick, only=arguments.only, json=arguments.json, html=arguments.html)
+
+
+def bench_scaling(arguments: argparse.Namespace) -> int:
+    return part(".benchmarks.scaling.suite").main(quick=arguments.quick, json=arguments.json, page=arguments.page)
 
 
 def generate(arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import sys
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,7 +54,16 @@ def as_strict(x: np.ndarray) -> Any:
     return pytest.importorskip("array_api_strict").asarray(np.ascontiguousarray(x))
 
 
-LIBRARIES = {"numpy": as_numpy, "torch": as_torch, "array_api_strict": as_strict}
+def as_cupy(x: np.ndarray) -> Any:
+    """By CuPy or its double, whichever the fixture `device` has put there."""
+    return sys.modules["cupy"].asarray(np.ascontiguousarray(x))
+
+
+def as_cupy_csr(A: np.ndarray) -> Any:
+    return sys.modules["cupyx.scipy.sparse"].csr_matrix(sp.csr_matrix(A))
+
+
+LIBRARIES = {"numpy": as_numpy, "torch": as_torch, "array_api_strict": as_strict, "cupy": as_cupy}
 
 
 class Bare:
@@ -84,8 +94,9 @@ FORMS = {
     "bare": ("numpy", lambda A: Bare(A)),
     "torch": ("torch", as_torch),
     "array_api_strict": ("array_api_strict", as_strict),
+    "CuPy": ("cupy", as_cupy_csr),
 }
-STORED = tuple(name for name in FORMS if name not in ("LinearOperator", "bare", "torch", "array_api_strict"))
+STORED = tuple(name for name in FORMS if name not in ("LinearOperator", "bare", "torch", "array_api_strict", "CuPy"))
 
 
 def with_long_indices(A: Any) -> Any:
@@ -109,6 +120,7 @@ def bytes_of(A: Any) -> list[bytes]:
         return [A.tobytes()]
     if isinstance(A, Bare):
         return bytes_of(A._A)
+    A = A.get() if arrays.library(A) == "cupyx" else A
     parts = [getattr(A, name, None) for name in ("data", "indices", "indptr", "row", "col", "offsets", "values")]
     found = [np.asarray(part).tobytes() for part in parts if isinstance(part, np.ndarray)]
     return found or [arrays.to_numpy(A).tobytes()]

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from ...solvers import arrays
-from .tensors import namespace, placed
+from ..homes import home, on_device
+from .tensors import eye, namespace, placed
 
 SMALL = 32  # legs up to this length hold their operators as dense matrices
 
 
 def checked(op: Any, n: int, leaf: int) -> Any:
     """op, if it can act on a leg of length n (a LinearOperator: its product); TypeError or ValueError if not. CuPy's are read."""
-    if op is None or (callable(op) and not hasattr(op, "shape")):
+    if op is None or is_function(op):
         return op
     by_products = callable(op)
     if arrays.library(op) in ("cupy", "cupyx"):
@@ -40,7 +41,7 @@ def dense(op: Any, n: int) -> np.ndarray:
     """The matrix (n, n) on the host."""
     if op is None:
         return np.eye(n)
-    if callable(op) and not hasattr(op, "shape"):
+    if is_function(op):
         return np.asarray(op(np.eye(n)))
     if arrays.sparse(op):
         return np.asarray(op.toarray())
@@ -53,8 +54,33 @@ def stackable(ops: Sequence[Any], n: int) -> bool:
 
 
 def stacked(ops: Sequence[Any], n: int, like: Any) -> Any:
-    """All as dense matrices (len(ops), n, n) in the library of `like`."""
-    return placed(np.stack([dense(op, n) for op in ops]), like)
+    """All as dense matrices (len(ops), n, n) in the library of `like`; functions are called with its arrays."""
+    if not on_device(like):
+        return placed(np.stack([dense(op, n) for op in ops]), like)
+    xp = namespace(like)
+    found = [guarded(op)(eye(n, like)) if is_function(op) else placed(dense(op, n), like) for op in ops]
+    dtype = xp.result_type(*found)
+    return xp.stack([xp.astype(M, dtype, copy=False) for M in found])
+
+
+def is_function(op: Any) -> bool:
+    return callable(op) and not hasattr(op, "shape")
+
+
+def guarded(op: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of the user for arrays of CuPy; TypeError, with the remedy, if it takes or gives others."""
+    remedy = "a leg operator that is a function gets the arrays of the state, here CuPy's, and must return such"
+
+    def product(X: Any) -> Any:
+        try:
+            result = op(X)
+        except TypeError as error:
+            raise TypeError(f"{remedy}: {error}. Write it for them, or give a matrix, sparse or dense, or a diagonal") from error
+        if not on_device(result):
+            raise TypeError(f"{remedy}; it returned {home(result)}")
+        return result
+
+    return product
 
 
 def action(op: Any, like: Any) -> Callable[[Any], Any]:
@@ -65,8 +91,13 @@ def action(op: Any, like: Any) -> Callable[[Any], Any]:
     if isinstance(op, np.ndarray):
         moved = placed(op, like) if op.ndim == 2 else placed(op, like)[:, None]
         return (lambda X: moved @ X) if op.ndim == 2 else (lambda X: moved * X)
-    matrix = op if callable(op) and not hasattr(op, "shape") else sparse_of_library(op, like)
-    product = matrix if matrix is op and callable(op) else lambda X: matrix @ X
+    if is_function(op):
+        product = guarded(op) if on_device(like) else op
+    else:
+        matrix = sparse_of_library(op, like)
+
+        def product(X: Any) -> Any:
+            return matrix @ X
 
     def along_middle(X: Any) -> Any:
         pre, n, post = X.shape
@@ -91,7 +122,7 @@ def sparse_of_library(op: Any, like: Any) -> Any:
 
 def scale(op: Any, n: int) -> float:
     """A size of op, to weigh terms by: the Frobenius norm over sqrt(n), 1 for the identity and for callables."""
-    if op is None or (callable(op) and not hasattr(op, "shape")):
+    if op is None or is_function(op):
         return 1.0
     values = op.data if arrays.sparse(op) else op
     return float(np.linalg.norm(np.ravel(values))) / math.sqrt(n)

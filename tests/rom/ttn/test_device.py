@@ -133,6 +133,23 @@ def test_sources_functions_and_operators_of_the_device(device):
         np.testing.assert_allclose(device.get(found.to_dense()), expected.to_dense(), **CLOSE)
 
 
+@pytest.mark.parametrize("n", [3, 40])  # held as matrices, and as functions
+def test_functions_on_legs_are_of_the_device(device, n):
+    tree = Tree.chain([n, 3])
+    start = TTN.random(tree, 2)
+    method, there = BUG(local=RK4()), moved(start, device)
+
+    def step(f):
+        return method.step(there, KronSum(tree, [(1.0, {0: f, 1: np.arange(3.0)})]), 0.0, 0.1).state
+
+    found = step(lambda X: device.cupy.concatenate([X[1:, :], X[:1, :]]))
+    host = KronSum(tree, [(1.0, {0: lambda X: np.concatenate([X[1:], X[:1]]), 1: np.arange(3.0)})])
+    np.testing.assert_allclose(device.get(found.to_dense()), method.step(start, host, 0.0, 0.1).state.to_dense(), **CLOSE)
+    for wrong in (lambda X: np.ones(X.shape), sp.linalg.aslinearoperator(np.eye(n))):
+        with pytest.raises(TypeError, match="a leg operator that is a function gets the arrays of the state, here CuPy's"):
+            step(wrong)
+
+
 def test_states_of_two_places_do_not_mix(device):
     tree = Tree.balanced([2, 2])
     Y = TTN.random(tree, 2)

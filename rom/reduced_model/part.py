@@ -60,7 +60,11 @@ class Part:
         outputs = online.outputs(self.reduced, given.outputs, a)
         sizes = online.output_norms(self.reduced, given.outputs)[:, None, :]
         if self.dual is None:
-            return Answer(a, of_field, norms, outputs, xp.where(sizes > 0, sizes * xp.where(sizes > 0, bound, 0.0), 0.0))
+            if xp is np:
+                output_bound = np.multiply(sizes, bound, out=np.zeros(outputs.shape), where=sizes > 0)
+            else:
+                output_bound = xp.where(sizes > 0, sizes * bound, 0.0)
+            return Answer(a, of_field, norms, outputs, output_bound)
         z, dual_bound = solved(self.dual.reduced, conjugate(given))
         outputs = outputs + self.dual.corrections(given, a, z)
         length = lengths(z)[:, None, :]

@@ -12,6 +12,7 @@ from petrov.rom.ttn import (
     AdaptiveRK,
     Affine,
     Function,
+    Implicit,
     KronSum,
     MidpointBUG,
     ParallelBUG,
@@ -72,6 +73,15 @@ def test_a_step_on_a_tree(device, name, tree, factor):
     most = found.stats.applications + each * len(tree.parent) * (found.rejections + 1)
     assert len(reads) <= most, (len(reads), found.stats)
     assert max(reads) <= 41  # never a core: the longest is the row of a Krylov vector, or the singular values of an edge
+
+
+@pytest.mark.parametrize("factor", [-1.0, -1j], ids=["real", "complex"])
+def test_implicit_local_steps(device, factor):
+    """By minres and gmres of petrov.solvers, on CuPy arrays too."""
+    tree = Tree.chain([3, 4, 3])
+    start, rhs, method = TTN.random(tree, 3), factor * hamiltonian(tree), BUG(local=Implicit())
+    found = method.step(moved(start, device), rhs, 0.0, 0.05)
+    np.testing.assert_allclose(device.get(found.state.to_dense()), method.step(start, rhs, 0.0, 0.05).state.to_dense(), **CLOSE)
 
 
 def test_states_answer_where_they_are(device):

@@ -10,9 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...storage.resident import Move
+from .aggregates_on_gpu import aggregates_on_gpu
 from .cycle import Kind, descend
+from .on_gpu import HierarchyOnGPU
 
 THREADED_FROM = 20_000  # unknowns from which kernels take several threads, which is other code
+PORTS: dict[str, Callable[..., HierarchyOnGPU]] = {"MatrixLevel": aggregates_on_gpu, "DenseLevel": aggregates_on_gpu}
 LARGE, SMALL = 1e15, 1e-15  # sizes of a single-precision right-hand side beyond which it is scaled first
 
 
@@ -128,6 +132,16 @@ class Hierarchy:
             return float(along)
         z /= factor
         return float(np.einsum("i,i->", r, z))
+
+    def moved(self, move: Move, **options: Any) -> HierarchyOnGPU:
+        """The same levels on a GPU. Those made from a matrix take `steps` of Chebyshev in place of Gauss-Seidel (default: 2).
+
+        TypeError if the cycle (F, K) or a level has no form there, ValueError if an option is wrong.
+        """
+        how = PORTS.get(type(self.levels[0]).__name__)
+        if how is None:
+            raise TypeError(f"the levels of {self.name} have no form on a GPU; use GeometricMultigrid or SmoothedAggregation")
+        return how(self, move, **options)
 
     @property
     def H(self) -> Hierarchy:

@@ -176,7 +176,7 @@ def copy(x: Any, space: Space) -> Any:
     """A contiguous copy of x that the loops may write to."""
     if space.is_numpy:
         return np.array(x, order="C")
-    return space.xp.asarray(x, copy=True)
+    return space.xp.asarray(x, copy=True, order="C") if space.is_cupy else space.xp.asarray(x, copy=True)
 
 
 def detach(x: Any) -> Any:
@@ -347,8 +347,12 @@ def everywhere(yes: bool, space: Space) -> bool:
     return bool(yes) if space.comm is None else bool(across(np.int64(not yes), space) == 0)
 
 
+class RankError(ValueError):
+    """What failed on one rank, raised on all of them."""
+
+
 def agreed(work: Callable[[], Any], comm: Any, what: str) -> Any:
-    """work() on every rank; ValueError on all of them, naming the first, if it raised on one, so that none waits for it.
+    """work() on every rank; RankError on all of them, naming the first, if it raised on one, so that none waits for it.
 
     `work` may not communicate; without ranks (None) it raises what it raises. what: for the message, '... the rows of rank 1'.
     """
@@ -361,7 +365,7 @@ def agreed(work: Callable[[], Any], comm: Any, what: str) -> Any:
         wrong = error
     for rank, said in enumerate(comm.allgather(None if wrong is None else f"{type(wrong).__name__}: {wrong}")):
         if said is not None:
-            raise ValueError(f"{what} rank {rank} failed: {said}") from wrong
+            raise RankError(f"{what} rank {rank} failed: {said}") from wrong
     return found
 
 

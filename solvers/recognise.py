@@ -181,6 +181,10 @@ def apply_like(A: Any, v: np.ndarray) -> np.ndarray:
         import torch
 
         return arrays.to_numpy(A @ torch.as_tensor(v, device=A.device))
+    if arrays.library(A) in ("cupy", "cupyx"):
+        import cupy
+
+        return arrays.to_numpy(A @ cupy.asarray(v))
     return product(A, v, Space(np, v.dtype.name, "cpu", None))
 
 

@@ -103,7 +103,7 @@ def right_hand_side(A: Any, b: Any) -> tuple[Any, Space]:
     dtype = arrays.working_dtype(A_dtype, arrays.dtype_name(b))
     space = Space(xp, dtype, arrays.device(b), None if b.ndim == 1 else b.shape[1], comm=getattr(A, "comm", None))
     b = arrays.asarray(b, space)
-    return (np.ascontiguousarray(b) if space.is_numpy else b), space
+    return (xp.ascontiguousarray(b) if space.is_numpy or space.is_cupy else b), space  # type: ignore[union-attr]
 
 
 def origin(A: Any) -> Any:

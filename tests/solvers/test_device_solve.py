@@ -145,6 +145,29 @@ def test_a_look_is_one_transfer_of_a_board(device):
     assert len(reads) - len(boards) <= 12
 
 
+class Turned:
+    """An operator of CuPy that answers in Fortran order."""
+
+    def __init__(self, A, device):
+        self.A, self.shape, self.dtype, self.device = A, A.shape, A.dtype, device
+
+    def __matmul__(self, x):
+        return self.device.cupy.asfortranarray(self.A @ x)
+
+
+def test_vectors_in_fortran_order(device):
+    matrix, B = compact(there(device, A)), np.stack([b, b**2, b**3], axis=1)
+    expected = cg(matrix, device.put(B), M=Jacobi())
+    given = device.cupy.asfortranarray(device.put(B))
+    for x0 in (None, 0 * given):
+        found = cg(matrix, given, M=Jacobi(), x0=x0)
+        np.testing.assert_array_equal(device.get(found.x), device.get(expected.x))
+    identity = Turned(compact(there(device, sp.eye_array(n, format="csr"))), device)
+    for operator, M in ((Turned(matrix, device), None), (matrix, identity)):
+        found = cg(operator, given, M=M)
+        assert found.converged and (np.linalg.norm(B - A @ device.get(found.x), axis=0) <= 1.01e-8 * np.linalg.norm(B, axis=0)).all()
+
+
 def test_a_callback_sees_every_iteration(device):
     seen = []
     result = cg(compact(there(device, A)), device.put(b), M=Jacobi(), callback=lambda state: seen.append(state.iteration))

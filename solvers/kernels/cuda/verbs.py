@@ -34,7 +34,8 @@ def suits(x: Any) -> bool:
 
 
 def product(A: Any, x: Any, space: Space, what: str = "A") -> Any:
-    return reference.product(A, x, space, what)
+    y = reference.product(A, x, space, what)
+    return y if y.flags.c_contiguous else space.xp.ascontiguousarray(y)  # our kernels count in rows
 
 
 def residual(A: Any, b: Any, x: Any, space: Space) -> Any:
@@ -70,7 +71,7 @@ def apply(M: Any, r: Any, z: Any, space: Space) -> Any:
     """M r, into z where M can: an operator with `into(r, z)` takes no memory."""
     if hasattr(M, "into") and z is not None and suits(r) and z.dtype == r.dtype:
         return M.into(r, z)
-    return reference.product(M, r, space, "M")
+    return product(M, r, space, "M")
 
 
 def precondition(M: Any, r: Any, z: Any, space: Space) -> tuple[Any, Any]:

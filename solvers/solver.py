@@ -340,7 +340,7 @@ class Solver:
                 near = self.near_nullspace if elimination is None else self.near_nullspace[elimination.free]
                 M = M.bind(near_nullspace=near)
             if elimination is not None and hasattr(M, "shape") and tuple(M.shape) == tuple(self.original.shape):
-                M = Restricted(M, self.transform.elimination.free)
+                M = Restricted(M, self.transform.elimination.free)  # type: ignore[union-attr]
             if self.nullspace is not None and isinstance(M, Factorise):
                 M = bordered_factor(self.A, self.nullspace)
             M = preconditioner(self.renewed(M) or M, self.A)

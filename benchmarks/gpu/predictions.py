@@ -38,7 +38,7 @@ def fitted() -> rom.ReducedModel:
     terms, b = plate()
 
     def assemble(mu: Mapping[str, float]) -> tuple[Any, np.ndarray]:
-        return sum(mu[f"k{q}"] * term for q, term in enumerate(terms)).tocsr(), b  # type: ignore[attr-defined]
+        return sum(mu[f"k{q}"] * term for q, term in enumerate(terms)).tocsr(), b
 
     box = rom.Parameters(**{f"k{q}": (0.2, 5.0, "log") for q in range(4)})
     recipe = rom.Greedy(tol=1e-4, relative=True)

@@ -22,6 +22,7 @@ OURS, COPY, THEIRS, HOST = "petrov cg + Jacobi", "copy", "cupyx cg + Jacobi", "p
 FEW, MANY = 24, 120  # whole batches of iterations between two looks
 VECTORS = 2 * 8 + 6 * 8 + 3 * 8 + 2 * 8  # bytes a row: p, q; p, q, x and r twice; r, p twice; d twice
 RTOL = 1e-8
+Measure = Callable[[int, int, Timing], list[Row]]  # of n cells a side in so many dimensions
 RECIPES = (GeometricMultigrid, SmoothedAggregation)
 
 
@@ -30,20 +31,16 @@ def system(n: int, dim: int) -> System:
 
 
 def contests(timing: Timing) -> list[Contest]:
-    """(name, work, how to measure it) of every contest of solves."""
-    table: list[tuple[str, str, Callable[..., list[Row]], int, int]] = [
-        (f"poisson {timing.side_3d}^3", ITERATION, iteration, timing.side_3d, 3),
-        (f"poisson {timing.side_million}^3", AGAINST, against_cupyx, timing.side_million, 3),
-        (f"poisson {timing.side_2d}^2", AGAINST, against_cupyx, timing.side_2d, 2),
-        (f"poisson {timing.side_2d}^2", MULTIGRID, multigrid, timing.side_2d, 2),
-        (f"poisson {timing.side_3d}^3", MULTIGRID, multigrid, timing.side_3d, 3),
-    ]
-    return [
-        Contest(f"{work}: {name}", work, lambda timing, work=work, name=name, measure=measure, n=n, dim=dim: [
-            replace(row, problem=f"{work}: {name}", work=work) for row in measure(n, dim, timing)
-        ])
-        for name, work, measure, n, dim in table
-    ]  # fmt: skip
+    plane, cube, million = (timing.side_2d, 2), (timing.side_3d, 3), (timing.side_million, 3)
+    table: tuple[tuple[str, Measure, tuple[tuple[int, int], ...]], ...] = (
+        (ITERATION, iteration, (cube,)), (AGAINST, against_cupyx, (million, plane)), (MULTIGRID, multigrid, (plane, cube)),
+    )  # fmt: skip
+    return [contest(work, measure, n, dim, timing) for work, measure, sizes in table for n, dim in sizes]
+
+
+def contest(work: str, measure: Measure, n: int, dim: int, timing: Timing) -> Contest:
+    name = f"{work}: poisson {n}^{dim}"
+    return Contest(name, work, lambda settings: [replace(row, problem=name, work=work) for row in measure(n, dim, timing)])
 
 
 def on_device(given: System) -> tuple[Any, Any]:
@@ -110,7 +107,7 @@ def against_cupyx(n: int, dim: int, timing: Timing) -> list[Row]:
         return linalg.cg(theirs, b, rtol=1e-14, maxiter=count, M=M)[0]
 
     ways = {f"{OURS} {k}": ours(A, b, k) for k in (FEW, MANY)}
-    ways |= {f"{THEIRS} {k}": lambda k=k: rival(k) for k in (FEW, MANY)}
+    ways |= {f"{THEIRS} {k}": partial(rival, k) for k in (FEW, MANY)}
     times = rounds(ways, timing.rounds)
     first = row(given, OURS, iterations=MANY, solve_seconds=an_iteration(OURS, times), runs=timing.rounds)
     second = row(given, THEIRS, "cupyx", iterations=MANY, solve_seconds=an_iteration(THEIRS, times), runs=timing.rounds)

@@ -132,6 +132,6 @@ def steps(run: Run, x: Any, r: Any, record: Record | None = None) -> Any:
         if captures and not run.unseen:  # the iterations to come are those of the batch that is over, on the same arrays
             batch, captures = Batch(on, rz, space), False
             while run.iteration + run.interval <= run.problem.max_iterations:
-                if any([look(scalars) for scalars in batch.run()]):
+                if any(look(scalars) for scalars in batch.run()):  # at the last of them
                     return x
             rz = batch.rz

@@ -105,10 +105,11 @@ def fusible(M: Any, r: Any) -> bool:
 def combine(M: Any, rz: Any, rz_old: Any, z: Any, p: Any, space: Space) -> Any:
     rz, rz_old = (arrays.asarray(scalar, space, "float64") for scalar in (rz, rz_old))
     if fusible(M, p):
-        kernel, given = launch.kernels("vectors.cu", V=p, D=M.values)["combine_diagonal"], (rz, rz_old, M.values, z, p)
+        kernel = launch.kernels("vectors.cu", V=p, D=M.values)["combine_diagonal"]
+        launch.launch(kernel, p.shape[0], columns(space), rz, rz_old, M.values, z, p)
     else:
-        kernel, given = launch.kernels("vectors.cu", V=p, D=p)["combine"], (rz, rz_old, z, p)
-    launch.launch(kernel, p.shape[0], columns(space), *given)
+        kernel = launch.kernels("vectors.cu", V=p, D=p)["combine"]
+        launch.launch(kernel, p.shape[0], columns(space), rz, rz_old, z, p)
     return p
 
 

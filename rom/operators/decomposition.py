@@ -10,7 +10,8 @@ import numpy as np
 
 from ...solvers import arrays
 from ..parameters import Parameters, spaced
-from ..snapshots import BlackBox, System
+from ..ranks import ALONE, Ranks
+from ..snapshots import BlackBox, System, kind
 from .recipes import (
     EIM,
     EXACT,
@@ -80,24 +81,40 @@ class Split:
 
 @dataclass(slots=True, eq=False)
 class Assemblies:
-    """Assemblies of a black box, each made once; progress() is called after each."""
+    """Assemblies of a black box, each made once, on one of the ranks where it has entries; progress() is called after each."""
 
     box: BlackBox
     progress: Callable[[], Any] = lambda: None
+    ranks: Ranks = ALONE
     made: dict[bytes, System] = field(default_factory=dict)
 
     def __call__(self, mus: Iterable[np.ndarray]) -> list[System]:
+        mus = list(mus)
+        stored = bool(mus) and kind(self.one(mus[0]).A) != kind(None)  # which every rank makes, to compare the others with
+        if stored and self.ranks.size > 1:
+            missing = list({key: mu for mu in mus if (key := name(mu)) not in self.made}.values())
+            for mu, system in zip(missing, self.ranks.mapped(self.box, missing), strict=True):
+                self.keep(mu, system)
         return [self.one(mu) for mu in mus]
 
     def one(self, mu: np.ndarray) -> System:
-        key = np.asarray(mu, float).tobytes()
-        if key not in self.made:
-            self.made[key] = self.box(mu)
-            self.progress()
+        if (key := name(mu)) not in self.made:
+            self.keep(mu, self.ranks.agreed(lambda: self.box(mu)))
         return self.made[key]
 
+    def keep(self, mu: np.ndarray, system: System) -> None:
+        self.made[name(mu)] = system
+        self.progress()
 
-def split(box: BlackBox, operator: Any, train: np.ndarray, *, seed: int, progress: Callable[[], Any] = lambda: None) -> Split:
+
+def name(mu: np.ndarray) -> bytes:
+    return np.asarray(mu, float).tobytes()
+
+
+def split(
+    box: BlackBox, operator: Any, train: np.ndarray, *, seed: int, progress: Callable[[], Any] = lambda: None,
+    ranks: Ranks = ALONE,
+) -> Split:  # fmt: skip
     """A black box taken apart by a recipe (Affine, EIM, MDEIM, Training or "auto", which is the last), with parameters (m, p).
 
     Raises TypeError for another recipe, ValueError if stated coefficient functions are not those of the matrix, or if A is known
@@ -108,7 +125,7 @@ def split(box: BlackBox, operator: Any, train: np.ndarray, *, seed: int, progres
     if not isinstance(recipe, Affine | EIM | MDEIM | Training):
         known = 'Affine, EIM, MDEIM, Training, a list of thetas or "auto"'
         raise TypeError(f"operator must be {known}; got {type(operator).__name__}")
-    assembled = Assemblies(box, progress)
+    assembled = Assemblies(box, progress, ranks)
     rng = np.random.default_rng(seed)
     checks = train[rng.choice(len(train), min(CHECKS, len(train)), replace=False)]
     checks = np.concatenate([checks, box.parameters.random(FRESH, seed=seed)])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ranks import ALONE, Ranks
 from .evaluation import Batch, solved
 from .projection import Projection
 
@@ -65,24 +66,25 @@ Snapshot = Callable[[np.ndarray, np.ndarray | None], np.ndarray]  # (mu, first i
 
 def greedy(
     projection: Projection, training: Batch, snapshot: Snapshot, recipe: Greedy, history: History, *,
-    fresh: Callable[[int], Batch] | None = None, step: Callable[[History], Any] = lambda history: None,
+    fresh: Callable[[int], Batch] | None = None, step: Callable[[History], Any] = lambda history: None, ranks: Ranks = ALONE,
 ) -> History:  # fmt: skip
     """Grow the basis of a projection; `history` holds what an interrupted run had done, and is kept up to date.
 
-    snapshot(mu, x0) solves in full; step(history) is called after each. fresh(round) gives new parameters to validate with.
+    snapshot(mu, x0) solves in full; step(history) is called after each. fresh(round) gives new parameters to validate with. The
+    parameters are dealt over the ranks to look for the largest error.
     """
     rounds = 0
     while True:
         reduced, blind = projection.reduced(), ~(training.alpha > 0)
-        a, bounds = solved(reduced, sighted(training))
-        errors = measured(a, bounds, recipe.relative)
+        seen = sighted(training)
+        errors = swept(reduced, seen, recipe.relative, ranks)
         largest = float(errors.max())
         if len(history.bounds) <= len(history.selected):
             history.bounds.append(float("inf") if blind.any() else largest)
             step(history)
         if largest <= recipe.tol and fresh is not None and recipe.validate and rounds < recipe.rounds:
             new, rounds = fresh(rounds), rounds + 1
-            worse = measured(*solved(reduced, new), recipe.relative) > recipe.tol
+            worse = swept(reduced, new, recipe.relative, ranks) > recipe.tol
             if not worse.any():
                 return ended(history, f"tol = {recipe.tol:g} is reached, on {len(new)} fresh parameters too")
             training = training.joined(subset(new, worse))
@@ -96,11 +98,16 @@ def greedy(
         mu = training.mus[index]
         if any(np.array_equal(mu, before) for before in history.selected):
             return ended(history, "the worst parameters are solved already: what is left is round-off or interpolation error")
-        guess = projection.V.columns @ a[:, :, index] if projection.size else None
+        guess = projection.V.columns @ solved(reduced, subset(seen, [index]))[0][:, :, 0] if projection.size else None
         if not projection.append(snapshot(mu, guess)):
             return ended(history, "the last solution lies in the space of the others, to rounding")
         history.selected.append(mu.copy())
         history.sizes.append(projection.size)
+
+
+def swept(reduced: Any, given: Batch, relative: bool, ranks: Ranks = ALONE) -> np.ndarray:
+    """The errors (m,) at the parameters of a batch, each by one of the ranks."""
+    return ranks.swept(lambda part: measured(*solved(reduced, subset(given, part)), relative), len(given))
 
 
 def sighted(given: Batch) -> Batch:
@@ -124,7 +131,7 @@ def measured(a: np.ndarray, bounds: np.ndarray, relative: bool) -> np.ndarray:
     return bounds.max(axis=0)
 
 
-def subset(given: Batch, which: np.ndarray) -> Batch:
+def subset(given: Batch, which: Any) -> Batch:
     """Some of the parameters of a batch."""
     names = ("thetas", "rhs", "outputs", "alpha", "errors")
     parts = {name: None if (x := getattr(given, name)) is None else x[..., which] for name in names}

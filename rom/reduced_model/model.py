@@ -10,6 +10,7 @@ import numpy as np
 
 from ..local_bases.bases import Partition
 from ..parameters import Parameters
+from ..ranks import Ranks
 from ..snapshots import BlackBox
 from . import certificate, storage
 from .greedy import Greedy, History
@@ -96,19 +97,24 @@ class ReducedModel:
         self.seconds: dict[str, float] = {}
 
     def fit(
-        self, train: Any = 1000, *, progress: bool = False, checkpoint: str | Path | None = None, workers: int = 1
+        self, train: Any = 1000, *, progress: bool = False, checkpoint: str | Path | None = None, workers: int = 1,
+        comm: Any = None,
     ) -> ReducedModel:  # fmt: skip
         """Take the operator apart and build the basis; returns self.
 
         train: training parameters (m, p), or how many to draw. progress: show a bar. checkpoint: a folder in which every full
         solution is kept; a fit that was stopped, by Ctrl-C or by kill -9, goes on from there, to the same model. workers:
-        processes that assemble and solve where that can be done apart (POD, LocalBases).
+        processes that assemble and solve where that can be done apart (POD, LocalBases). comm: ranks of MPI that fit the model
+        together, such as mpi4py's MPI.COMM_WORLD: every one calls this with the same model and has the whole of it afterwards;
+        assemblies, full solutions and the search of the training set are dealt, checkpoints and progress are the first's. What
+        is chosen does not depend on their number.
 
         Raises ValueError, TypeError for input that cannot be right; SolveError if a full solve does not converge. After Ctrl-C
-        the model is what it was made so far.
+        the model is what it was made so far. With ranks an assembly or a solve that fails on one is a RankError (a ValueError)
+        on all, and anything else ends the job.
         """
         points = self.parameters.random(int(train), seed=self.seed) if isinstance(train, int | np.integer) else train
-        fit(self, Fit(self.parameters.points(points), progress, checkpoint, workers))
+        fit(self, Fit(self.parameters.points(points), progress, checkpoint, workers, Ranks.of(comm)))
         return self
 
     # -- What was made -----------------------------------------------------------------------------------------------------

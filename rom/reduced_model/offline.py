@@ -14,6 +14,7 @@ from ..operators.decomposition import Split, compare_one, split
 from ..operators.expressions import as_function
 from ..operators.recipes import EIM, EXACT, TRAINED, located
 from ..parameters import Parameters
+from ..ranks import Ranks
 from ..snapshots import BlackBox, System, working
 from ..stability.context import Context, Prepared, User
 from ..stability.eigenvalues import hermitian_part
@@ -69,10 +70,11 @@ class Offline:
 
 
 def prepared(
-    box: BlackBox, operator: Any, product: Any, stability: Any, train: np.ndarray, seed: int, progress: Callable[[], Any]
-) -> Offline:
+    box: BlackBox, operator: Any, product: Any, stability: Any, train: np.ndarray, seed: int, progress: Callable[[], Any],
+    ranks: Ranks,
+) -> Offline:  # fmt: skip
     """Everything that comes before the basis; raises as `split`, `inner_product` and the stability recipes do."""
-    apart = split(box, operator, train, seed=seed, progress=progress)
+    apart = split(box, operator, train, seed=seed, progress=progress, ranks=ranks)
     X, factor = inner_product(product, apart, box.parameters)
     recipe, constants = constants_of(stability, operator, apart, X, factor, box, train)
     return Offline(box.parameters, apart, X, factor, constants, getattr(operator, "error", None), recipe)

@@ -12,6 +12,7 @@
 #   make bench-rom  reduced models beside pyMOR, ten minutes: report/rom.html
 #   make bench-ttn  integrators on trees beside PyTreeNet and TeNPy where they are, ten minutes: report/ttn.html
 #   make bench-learned  learned preconditioners beside classical ones, a quarter of an hour: report/learned.html
+#   make bench-scaling  scaling over ranks (after `make petsc`), four minutes: rewrites benchmarks/results/scaling.json and docs/scaling.md
 #   make history    the asv benchmarks on this commit, kept in report/asv
 #   make petsc      PETSc with hypre, MUMPS and GAMG from Debian, and petsc4py and mpi4py into .venv
 #   make fenicsx    dolfinx from Debian, and petrov beside it in .venv/fenicsx, for example 34
@@ -33,7 +34,7 @@ endif
 CONSTRAINTS := $(if $(filter constrained,$(TORCH)),--constraint .ci/constraints.txt)
 PIP_INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences bench-rom bench-ttn bench-learned history petsc fenicsx test-mpi test-gpu
+.PHONY: demo test test-all lint coverage dev bench bench-peers bench-sequences bench-rom bench-ttn bench-learned bench-scaling history petsc fenicsx test-mpi test-gpu
 .DELETE_ON_ERROR:
 
 # A recipe that fails is removed whole: a half-made .venv would pass for a made one.
@@ -85,6 +86,9 @@ bench-ttn: $(VENV)/demo.stamp
 bench-learned: $(VENV)/demo.stamp
 	@mkdir -p report
 	$(BIN)/petrov bench learned --html report/learned.html --json report/learned.json
+
+bench-scaling: $(VENV)/demo.stamp
+	$(BIN)/petrov bench scaling --json benchmarks/results/scaling.json --page docs/scaling.md
 
 # asv measures the environment that it is started in; its results are filed under the commit.
 ASV := $(BIN)/asv

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from .. import __version__, solve
 from ..solvers.problems import poisson
-from . import machine
+from . import machine, probes
 
 CORE = "core"
 DEVELOPMENT = "dev"  # an extra that adds nothing to what the package can do
@@ -27,12 +27,10 @@ CELLS = 160  # of the trial system along a side: more rows than the threaded ker
 
 # Back ends that can be installed and yet not work: what a process of their own (some abort) prints when they do.
 PROBES = {
-    "cupy-cuda13x": (
-        "import cupy; works = cupy.cuda.is_available()\n"
-        "print(f'{cupy.cuda.runtime.getDeviceCount()} CUDA device(s)' if works else 'no CUDA device')"
-    ),
-    "mpi4py": "from mpi4py import MPI; print(MPI.Get_library_version().splitlines()[0].strip(chr(0)))",
-    "petsc4py": "from petsc4py import PETSc; print('PETSc', *PETSc.Sys.getVersion(), PETSc.ScalarType.__name__)",
+    **{
+        library: f"from {probes.__name__} import {name}; print({name}())"
+        for library, name in (("cupy-cuda13x", "cupy_found"), ("mpi4py", "mpi_found"), ("petsc4py", "petsc_found"))
+    },
     "pyamg": "import pyamg; print('works')",
     "scikit-sparse": "import sksparse.cholmod; print('works')",
     "torch": "import torch; print(torch.get_num_threads(), 'threads,', torch.cuda.device_count(), 'CUDA device(s)')",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from importlib import metadata
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from petrov.benchmarks import doctor, machine
+from petrov.benchmarks import doctor, machine, probes
 from petrov.benchmarks.doctor import Part, state
 
 VERSIONS = {  # an installation with a torch that does not start and a PyAMG that is too old
@@ -70,6 +72,44 @@ def test_a_probe_that_hangs_or_dies(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subprocess, "run", hang)
     assert "did not end" in state(doctor.probe(torch))
+
+
+def test_the_devices_of_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = [{"name": b"NVIDIA A", "totalGlobalMem": 79 * 2**30 + 5}, {"name": b"NVIDIA B", "totalGlobalMem": 12 * 2**30}]
+    cupy: Any = ModuleType("cupy")
+    runtime = SimpleNamespace(getDeviceCount=lambda: 2, getDeviceProperties=devices.__getitem__)
+    cupy.cuda = SimpleNamespace(is_available=lambda: False, runtime=runtime)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    assert probes.cupy_found() == "no CUDA device"
+    cupy.cuda.is_available = lambda: True
+    assert probes.cupy_found() == "NVIDIA A, 79 GiB; NVIDIA B, 12 GiB"
+
+
+def test_what_petsc_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    petsc4py: Any = ModuleType("petsc4py")
+    system = SimpleNamespace(getVersion=lambda: (3, 26, 1), hasExternalPackage=lambda name: name == "MUMPS")
+    petsc4py.PETSc = SimpleNamespace(Sys=system, ScalarType=complex)
+    monkeypatch.setitem(sys.modules, "petsc4py", petsc4py)
+    assert probes.petsc_found() == "PETSc 3.26.1, complex, MUMPS; without hypre"
+
+
+def test_an_mpiexec_of_another_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It starts as many processes as are asked for, each of which is alone."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert probes.ranks_that_meet() == "no mpiexec on the PATH"
+    for printed, says in (("2", "two ranks meet"), ("1", "does not belong to it: its ranks do not meet")):
+        mpiexec = tmp_path / "mpiexec"
+        mpiexec.write_text(f"#!/bin/sh\necho {printed}\necho {printed}\n")
+        mpiexec.chmod(0o755)
+        assert probes.ranks_that_meet().startswith(str(mpiexec)) and probes.ranks_that_meet().endswith(says)
+
+
+@pytest.mark.mpi
+def test_petsc_and_its_ranks_are_found() -> None:
+    found = {name: doctor.probe(Part("petsc", name, "3", "4")) for name in ("petsc4py", "mpi4py")}
+    assert all(part.works for part in found.values()), found
+    assert found["petsc4py"].found.startswith("PETSc 3.") and "float64" in found["petsc4py"].found
+    assert found["mpi4py"].found.endswith("two ranks meet")
 
 
 def test_the_requirements_without_an_installation(monkeypatch: pytest.MonkeyPatch) -> None:

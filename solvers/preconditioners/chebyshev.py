@@ -173,7 +173,8 @@ class Polynomial:
             raise TypeError(f"{self.name} is on the host: M.moved(move), or M @ r")
         dtype, columns = arrays.dtype_name(r), 1 if r.ndim == 1 else r.shape[1]
         steps = Steps(self.A, self.inverse, coefficients(self.degree + 1, self.low, self.high))
-        other = self.work.of(columns, dtype, lambda k, kind: arrays.namespace(r).empty((r.shape[0], k), dtype=r.dtype))
+        xp: Any = arrays.namespace(r)
+        other = self.work.of(columns, dtype, lambda k, _: xp.empty((r.shape[0], k), dtype=r.dtype))
         steps.from_zero(steps.kernels(dtype), columns, r, z, other)
         return z
 

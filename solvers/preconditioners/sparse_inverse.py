@@ -242,8 +242,9 @@ class ResidentFactors:
 
     def into(self, r: Any, z: Any) -> Any:
         """z = M r, for contiguous r and z (n,) or (n, k) of one type."""
+        xp: Any = arrays.namespace(r)
         columns = 1 if r.ndim == 1 else r.shape[1]
-        t = self.work.of(columns, arrays.dtype_name(r), lambda k, kind: arrays.namespace(r).empty((r.shape[0], k), dtype=r.dtype))
+        t = self.work.of(columns, arrays.dtype_name(r), lambda k, _: xp.empty((r.shape[0], k), dtype=r.dtype))
         for A, x, y in ((self.lower, r, t), (self.upper, t, z)):
             launch(of_form(A, r)["product"], r.shape[0], columns, *A.parts, x, y)
         return z

@@ -1,7 +1,7 @@
 """Levels made from a matrix, on a GPU: Chebyshev in place of Gauss-Seidel, which takes one row after the other.
 
 The polynomial is that of the interval [1/10, 1] and of D^-1 A with D = diag(sum_j |a_ij|), of which no eigenvalue exceeds 1: M
-stays definite without an estimate. A cycle takes 2 products with A a step, less one before and one more for the residual: 2, 4, 6.
+stays definite without an estimate. A cycle of s steps before and after the correction takes 2 s products with A.
 Iterations of cg with V-cycles to 1e-8, random right-hand side (measured):
 
     SmoothedAggregation      Gauss-Seidel on the CPU   1 step   2 steps   3 steps

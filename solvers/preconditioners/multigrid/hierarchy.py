@@ -13,10 +13,13 @@ import numpy as np
 from ...storage.resident import Move
 from .aggregates_on_gpu import aggregates_on_gpu
 from .cycle import Kind, descend
+from .grids_on_gpu import grids_on_gpu
 from .on_gpu import HierarchyOnGPU
 
 THREADED_FROM = 20_000  # unknowns from which kernels take several threads, which is other code
-PORTS: dict[str, Callable[..., HierarchyOnGPU]] = {"MatrixLevel": aggregates_on_gpu, "DenseLevel": aggregates_on_gpu}
+PORTS: dict[str, Callable[..., HierarchyOnGPU]] = {
+    "MatrixLevel": aggregates_on_gpu, "DenseLevel": aggregates_on_gpu, "GridLevel": grids_on_gpu, "GridTail": grids_on_gpu,
+}  # fmt: skip
 LARGE, SMALL = 1e15, 1e-15  # sizes of a single-precision right-hand side beyond which it is scaled first
 
 

@@ -1,8 +1,8 @@
 """Hierarchies on a GPU: levels that the host has set up, and the cycle as a queue of kernels that no host waits for.
 
-A V-cycle starts seven kernels a level of a matrix (two steps, residual, restriction, correction, two steps), five a large level of a
-grid, and four beside them: sizes, the way in, the smallest level, the way out. All are started in the same order, with the same
-arrays, each time: a graph can record them.
+A V-cycle starts seven kernels a level of a matrix (two steps, residual, restriction, correction, two steps), five a large level
+of a grid, and four beside them: sizes, the way in, the smallest level, the way out. All are started in the same order, with the
+same arrays, each time: a graph can record them.
 """
 
 from __future__ import annotations

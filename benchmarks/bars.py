@@ -52,15 +52,18 @@ WORKS: dict[str, Work] = {
         ),
         Work(
             "structured-2d", "set-up + solve, two-dimensional grid",
-            (against(PYAMG, "pyamg", 1 / 15, 1 / 40), against(PETSC, "petsc")),
+            (against(PYAMG, "pyamg", 1 / 15, 1 / 40), against(PETSC, "petsc", 1 / 6, 1 / 15)),
         ),
         Work(
             "structured-3d", "set-up + solve, three-dimensional grid",
-            (against(PYAMG, "pyamg", 1 / 12, 1 / 30), against(PETSC, "petsc")),
+            (against(PYAMG, "pyamg", 1 / 12, 1 / 30), against(PETSC, "petsc", 1 / 6, 1 / 15)),
         ),
         Work(
             "unstructured", "set-up + solve, unstructured linear elements",
-            (against(PYAMG, "pyamg", 1 / 2, 1 / 4), against(PETSC, "petsc")),
+            (against(PYAMG, "pyamg", 1 / 2, 1 / 4), against(PETSC, "petsc", 1.0, 1 / 2)),
+        ),
+        Work(
+            "aggregation", "set-up + solve, Poisson on grids by what needs no grid", (against(PETSC, "petsc", 1.0, 1 / 2),),
         ),
         Work("real", "set-up + solve, real matrices", (against(PYAMG, "pyamg", 1 / 2, 1 / 4),)),
         Work("update", "update + solve for a changed A", (against(f"{PYAMG}, set up anew", "pyamg", 1 / 4, 1 / 10),)),

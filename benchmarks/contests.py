@@ -180,6 +180,17 @@ def unstructured(quick: bool) -> list[Contest]:
     ]  # fmt: skip
 
 
+def aggregation(quick: bool) -> list[Contest]:
+    """The grids of PETSc's published times, by SmoothedAggregation, which asks for none."""
+    return [
+        contest(
+            "aggregation", f"poisson {n}^{dim}", grid_system("poisson", n, dim), (ALGEBRAIC, *petsc_multigrid(dim, quick)),
+            dim=dim,
+        )
+        for dim, n in ((2, 128 if quick else 1024), (3, 32 if quick else 100))
+    ]  # fmt: skip
+
+
 def real(quick: bool) -> list[Contest]:
     ours = (ALGEBRAIC, *known("petrov.solve"))
     names = [name for name, kind, always in MATRICES if kind == "spd" and (always or not quick)]
@@ -271,7 +282,7 @@ def triads(count: int, settings: Settings) -> list[Row]:
     return [roofline.bandwidth("kernels", count, threaded=threaded, repeat=settings.repeat) for threaded in (False, True)]
 
 
-TABLE = (iterations, structured, unstructured, real, updates, choices, sizes, elasticity, large, kernels)
+TABLE = (iterations, structured, unstructured, aggregation, real, updates, choices, sizes, elasticity, large, kernels)
 
 
 def contests(only: Sequence[str] | None, quick: bool) -> list[Contest]:

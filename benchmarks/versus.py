@@ -14,6 +14,7 @@ from . import bars, petsc, stages, table, versus_report
 from .bars import MISSED, NO_PEER, PASSED, TARGET, WORKS, Line, Spread, Work
 from .contests import contests
 from .document import Document, Row
+from .gpu.timing import require
 from .measure import Settings
 from .stages import Suite
 from .table import ratio, seconds
@@ -51,15 +52,24 @@ def show(result: Document, console: Console) -> None:
     for row in rows:
         if row.work == "memory":
             console.print(f"{row.problem}: {row.status}, {row.reason}", soft_wrap=True)
-    for warning in (table.busy(result), QUICK if result.identity["settings"]["quick"] else "", no_petsc()):
+    for warning in (table.busy(result), QUICK if result.identity["settings"]["quick"] else "", no_petsc(), gpu()):
         if warning:
-            console.print(warning, style="yellow")
+            console.print(Text(warning, style="yellow"), soft_wrap=True)
     console.print(bars.tally(rows))
 
 
 def no_petsc() -> str:
     reason = petsc.absent()
     return f"PETSc took no part: {reason}." if reason else ""
+
+
+def gpu() -> str:
+    """Why no row is of a GPU: what stands in the way, or where those rows are."""
+    try:
+        require()
+    except ImportError as error:
+        return f"No GPU took part: {error}."
+    return "The GPU has a comparison of its own: petrov bench gpu."
 
 
 def table_of_lines(work: Work, lines: Sequence[Line]) -> Table:

@@ -50,7 +50,7 @@ def test_the_sizes_are_those_that_were_set(asked):
     names = {f"{work}: {name}" for (work, name, *_), _ in asked}
     assert {
         "iteration: poisson 1024^2", "permuted: poisson 100^3", "structured-2d: log-normal 1024^2", "structured-3d: poisson 100^3",
-        "structured-3d: jump 1e6 128^3", "unstructured: P1 500^2", "unstructured: P1 60^3", "sizes: jump 1e6 2048^2",
+        "structured-3d: jump 1e6 128^3", "unstructured: P1 500^2", "unstructured: P1 60^3", "aggregation: poisson 1024^2", "aggregation: poisson 100^3", "sizes: jump 1e6 2048^2",
         "sizes: log-normal 128^3", "real: of_pitzDaily_p",
     } <= names  # fmt: skip
 

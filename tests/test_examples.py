@@ -109,6 +109,13 @@ NUMBERS: dict[str, Callable[[Any], bool]] = {  # the example, and what holds for
     "30_poisson_on_ranks.py": lambda r: (
         abs(r.mean - 0.035159) < 1e-6 and r.iterations < 100 and max(r.recycled[2:]) < 0.7 * min(r.plain[2:])
     ),
+    "31_darcy_on_ranks.py": lambda r: (
+        abs(r.flows / r.flows[0] - [1, 2.17674, 3.35339, 0.7795, 4.78160, 1.41656, 6.16536, 0.64391]).max() < 1e-3
+        and np.median(r.iterations) < 0.5 * max(r.iterations)
+    ),
+    "32_reduced_model_on_ranks.py": lambda r: (
+        r.kind == "rigorous" and r.size <= 32 and r.worst < 2e-3 and r.error < r.worst and max(r.calls) < 45
+    ),
     "33_inside_ngsolve.py": lambda r: (
         0 < r.iterations["petrov"] <= r.iterations["h1amg"] < 0.2 * r.iterations["local"]
         and r.difference < 1e-8

@@ -12,13 +12,13 @@ import numpy as np
 from .. import arrays
 from ..arrays import Space
 from ..direct.refinement import direct
-from ..external.petsc import adopt, is_petsc, like, local_vector, ranks_of
+from ..external.petsc import is_petsc, like, local_vector, ranks_of
 from ..preconditioners.multigrid.hierarchy import Hierarchy
 from ..result import SolveResult, Status
 from ..solver import Solver
 from .answers import Answers
 from .costs import Costs
-from .relation import SAME, Reference, Relation
+from .relation import SAME, Reference, Relation, dealt
 from .start import Start
 from .together import together
 
@@ -75,9 +75,9 @@ class Course:
     def advance(self, A: Any, bs: list[Any], *, uses: int = 1, ahead: int = AHEAD) -> list[SolveResult]:
         """Solve the next systems, which share A; `uses`: how many to come have this A, `ahead`: how many are to come at all."""
         begin = time.perf_counter()
-        self.dealt(A)
+        self.rank_by_rank(A)
         relation, held = self.related(A)
-        b, ranks = local_vector(bs[0]), self.home.comm is not None
+        b, ranks = local_vector(bs[0]), dealt(A)
         if relation is None or not (held and (relation.same if ranks else relation.exact)):
             found = [self.anew(A, b, relation, uses, ahead)]
         elif len(bs) > 1 and relation.same and not ranks and all(map(plain_vector, bs)):
@@ -93,7 +93,7 @@ class Course:
         done = [replace(result, reason=f"{way}: {result.reason}" if result.reason else way) for way, result in found]
         return done if len(done) == len(bs) else [*done, *self.advance(A, bs[1:], uses=uses - 1, ahead=ahead - 1)]
 
-    def dealt(self, A: Any) -> None:
+    def rank_by_rank(self, A: Any) -> None:
         """Which ranks hold the rows of A; if others than held the last ones, what was remembered of vectors is of no use."""
         self.home = replace(self.home, comm=ranks_of(A))
         rows = int(A.getLocalSize()[0] if is_petsc(A) else A.shape[0]) if hasattr(A, "shape") or is_petsc(A) else 0
@@ -171,7 +171,7 @@ class Course:
         options = self.options
         M = relation.inverse(self.solver.as_linear_operator(rtol=options.rtol))
         x0 = None if inner is None else inner.x if relation.right is None else inner.x / relation.right
-        result = direct(adopt(A), b, M=M, x0=x0, rtol=options.rtol, atol=options.atol, time_limit=options.time_limit)
+        result = direct(A, b, M=M, x0=x0, rtol=options.rtol, atol=options.atol, time_limit=options.time_limit)
         if inner is None:
             return result
         return replace(

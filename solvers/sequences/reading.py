@@ -14,7 +14,7 @@ from .. import arrays
 from ..arrays import Space
 from ..external.petsc import Distributed, is_petsc, ranks_of
 from ..recycling import sorting
-from .relation import entries
+from .relation import dealt, entries
 
 BINS = 64  # sums of stretches of the entries, which stand for a matrix without parameters
 
@@ -88,7 +88,7 @@ class Batch:
             return self.parameters[numbers]
         if self.matrices is None:
             return None
-        if is_petsc(self.matrices[0]) or ranks_of(self.matrices[0]) is not None:
+        if dealt(self.matrices[0]):
             return over_ranks([self.matrices[number] for number in numbers])
         found = [entries(self.matrices[number]) for number in numbers]
         if any(A is None or A.nnz != found[0].nnz or not np.isfinite(A.data).all() for A in found) or found[0].nnz < BINS:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import arrays
 from ..arrays import Space
-from ..external.petsc import Distributed, adopt, csr_of, ranks_of
+from ..external.petsc import Distributed, adopt, csr_of, is_petsc, ranks_of
 from ..storage.csr import same_pattern
 
 EXACT = 1e-13  # of the largest entry of a column: deviations up to it are the rounding of products
@@ -74,10 +74,10 @@ class Reference:
 
     def same(self, A: Any) -> bool:
         """Whether A is this matrix, entry by entry where those are at hand."""
-        if (self.home.comm is None) != (ranks_of(A) is None):
+        if dealt(self.A) != dealt(A) or (self.home.comm is None) != (ranks_of(A) is None):
             return False
         other, mine = entries(A), self.csr
-        if self.home.comm is not None:
+        if dealt(A):
             return arrays.everywhere(A is self.A if mine is None else self.off(other) == 0.0, self.home)
         if other is not None and mine is not None:
             return other.dtype == mine.dtype and same_pattern(other, mine) and np.array_equal(other.data, mine.data)
@@ -90,8 +90,9 @@ class Reference:
         if self.same(A):
             return SAME
         other, mine = entries(A), self.csr
-        if self.home.comm is not None:
-            off = np.inf if ranks_of(A) is None else arrays.largest(self.off(other), self.home)
+        if dealt(self.A) or dealt(A):  # no scaling is looked for, on one rank neither
+            alike = dealt(self.A) == dealt(A) and (self.home.comm is None) == (ranks_of(A) is None)
+            off = arrays.largest(self.off(other), self.home) if alike else np.inf
             return Relation(None, None, off, "A0") if off < NEAR else None
         if other is None or mine is None or other.dtype != mine.dtype or not same_pattern(other, mine):
             return None
@@ -167,6 +168,11 @@ class Reference:
         ones = np.ones(mine.shape[0]) if left is None or right is None else left
         arrays = mine.indptr, mine.indices, mine.data, values, ones if left is None else left, ones if right is None else right
         return float(kernels.deviation(mine.shape[0], *arrays, mine.data[column]).max(initial=0.0))
+
+
+def dealt(A: Any) -> bool:
+    """Whether A is a matrix of PETSc, whose rows may be dealt over ranks: what is done with it shall not depend on how many."""
+    return is_petsc(A) or isinstance(A, Distributed)
 
 
 def entries(A: Any) -> Any:

@@ -347,6 +347,40 @@ def sequence_failing():
     return "not reached"
 
 
+def hpddm():
+    """Iterations of our gcrodr(40, 20) and of KSPHPDDM's along a sequence; None where PETSc has no HPDDM."""
+    wind = problems.convection_diffusion(40).A
+    systems = [(wind + 0.05 * k * problems.poisson(40).A).tocsr() for k in range(4)]
+    b = np.random.default_rng(1).standard_normal(1600)
+    space, ours, theirs = None, [], []
+    for A in systems:
+        r = gcrodr(A, b, restart=40, recycle=20, space=space, rtol=1e-10)
+        assert r.converged
+        space = r.space
+        ours.append(r.iterations)
+    ksp = PETSc.KSP().create(comm=COMM)
+    try:
+        ksp.setType("hpddm")
+    except PETSc.Error:
+        return {"ours": ours, "hpddm": None}
+    for key, value in {"ksp_gmres_restart": 40, "ksp_hpddm_type": "gcrodr", "ksp_hpddm_recycle": 20, "ksp_hpddm_variant": "right"}.items():
+        PETSc.Options("recycling_").setValue(key, value)
+    ksp.setOptionsPrefix("recycling_")
+    ksp.getPC().setType("none")
+    ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+    ksp.setTolerances(rtol=1e-10, max_it=5000)
+    ksp.setFromOptions()
+    for A in systems:
+        mat, own = dealt(A)
+        x, y = mat.createVecs()
+        y.setArray(b[own])
+        ksp.setOperators(mat)
+        ksp.solve(y, x)
+        assert np.linalg.norm(b - A @ gathered(x.getArray(readonly=True))) <= 1.1e-10 * np.linalg.norm(b)
+        theirs.append(ksp.getIterationNumber())
+    return {"ours": ours, "hpddm": theirs}
+
+
 def failing():
     """An operator that fails on one rank in its third product: the job must end, not hang."""
     A = problems.darcy(30).A

@@ -174,7 +174,7 @@ def cycle(run: Run, bases: Bases, x: Any, r: Any, restart: int, recycle: int) ->
 def deflated(bases: Bases, V: Any, Z: Any, H: np.ndarray, B: np.ndarray, steps: int, recycle: int, space: Space) -> Bases:
     """Bases of the smallest harmonic Ritz vectors in span [U Z]: A [U D, Z] = [C V] G, D making the directions of length one."""
     k, xp = bases.size, space.xp
-    lengths = np.array([float(arrays.norm(bases.U[i, :], space)) for i in range(k)])
+    lengths = np.asarray(arrays.norm(transposed(bases.U, space), space))
     D = np.divide(1.0, lengths, out=np.ones(k), where=lengths > 0)
     G = np.block([[np.diag(D).astype(H.dtype), B[:, :steps]], [np.zeros((steps + 1, k), H.dtype), H[: steps + 1, :steps]]])
     inner = np.zeros_like(G)  # [C V]^H [P D, V]

@@ -102,12 +102,10 @@ def fixed(M: Any) -> bool:
 def orthogonalise(w: Any, V: Any, space: Any) -> tuple[np.ndarray, Any]:
     """w minus its part in the rows of V, by classical Gram-Schmidt twice; the coefficients (j,) on the host."""
     conjugate = space.xp.conj(V) if space.dtype.startswith("complex") else V
-    total = np.zeros(V.shape[0], space.dtype)
-    for _ in range(2):
-        h = arrays.across(conjugate @ w, space)
-        w = w - h @ V
-        total = total + arrays.to_numpy(h)
-    return total.astype(arrays.WIDE[space.dtype]), w
+    first = arrays.across(conjugate @ w, space)
+    w = w - first @ V
+    second = arrays.across(conjugate @ w, space)
+    return arrays.to_numpy(first + second).astype(arrays.WIDE[space.dtype]), w - second @ V
 
 
 @dataclass(slots=True)

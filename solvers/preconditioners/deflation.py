@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from .. import arrays
 from ..arrays import Space
 from ..kernels import reference
+from ..kernels.cuda import rows
+from ..kernels.cuda.work import Work, applied
 from ..operator import checked, name_of
 from ..recycling.space import RecycleSpace, combined, conjugate, finite, orthonormal, products, transposed
 from ..system import preconditioner
@@ -43,7 +45,8 @@ class Deflation:
     Notes
     -----
     Called with A it makes k products as one block and one more. Memory: 2 k n numbers. Dependent directions, and those along
-    which A is not positive, are dropped. Not worth it beside multigrid, which leaves nothing slow behind. Raises ValueError if
+    which A is not positive, are dropped. On a GPU the space must be there too; a few small matrices are read on the host while it
+    is set up, and none while it is applied. Not worth it beside multigrid, which leaves nothing slow behind. Raises ValueError if
     the space is not of A's size, TypeError if M is not linear. Nicolaides, SIAM J. Numer. Anal. 24 (1987); Tang, Nabben, Vuik
     and Erlangga, J. Sci. Comput. 39 (2009), Table 1 (AD and BNN).
 
@@ -63,6 +66,7 @@ class Deflation:
     single: bool = False
 
     name = "deflation"
+    on_device = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.space, RecycleSpace):
@@ -79,6 +83,7 @@ class Deflation:
         if getattr(M, "linear", True) is False:
             raise TypeError(f"Deflation needs a linear M; {name_of(M)} declares linear=False")
         U = self.space.basis
+        check_place(U, A)
         home = arrays.namespace(U)
         dtype = arrays.working_dtype(arrays.dtype_name(U), "float64" if A.dtype is None else arrays.dtype_name(A))
         space = Space(home, dtype, arrays.device(U), None, comm=getattr(A, "comm", None))
@@ -87,6 +92,17 @@ class Deflation:
         weight = top(A, M, space) if W.shape[0] else 1.0
         W, image = arrays.asarray(W, space, keep), arrays.asarray(image, space, keep)
         return Deflated(W, image, M, (n, n), A.dtype, self.space, self.form == "balanced", weight, space.comm)
+
+
+def check_place(U: Any, A: Any) -> None:
+    """TypeError where one is on a GPU and the other is not."""
+    there, on_gpu = arrays.library(U) == "cupy", arrays.home(A) is not np and hasattr(A, "move")
+    if there != on_gpu and (there or on_gpu) and arrays.home(A) is not None:
+        where = ("on a GPU", "not") if there else ("not on a GPU", "there")
+        raise TypeError(
+            f"the directions are {where[0]} and A is {where[1]}: move them, RecycleSpace(cupy.asarray(space.basis)) or "
+            "RecycleSpace(space.basis.get())"
+        )
 
 
 def top(A: Any, M: Any, space: Space) -> float:
@@ -127,6 +143,7 @@ class Deflated:
     balanced: bool
     weight: float
     comm: Any = None
+    work: Work = field(default_factory=Work)
 
     linear = True
     name = "deflation"
@@ -164,6 +181,8 @@ class Deflated:
         return 2 * int(self.W.shape[0] * self.W.shape[1]) * np.dtype(arrays.dtype_name(self.W)).itemsize
 
     def __matmul__(self, r: Any) -> Any:
+        if hasattr(self, "into"):
+            return applied(self, r)
         space = Space(arrays.namespace(r), arrays.dtype_name(r), arrays.device(r), None, comm=self.comm)
         kept = arrays.dtype_name(self.W)
         if space.dtype.startswith("complex") and not kept.startswith("complex"):
@@ -177,6 +196,29 @@ class Deflated:
         z = smooth if self.M is None else self.M @ smooth
         left = arrays.across(conjugate(image, space) @ arrays.asarray(z, space, kept), space)
         return z + back(W, self.weight * along - left, space)
+
+    @property
+    def into(self) -> Callable[[Any, Any], Any]:
+        """into(r, z): z = M r on a GPU, for contiguous r and z of one type; there if the inner M has one too."""
+        if arrays.library(self.W) != "cupy" or not (self.M is None or hasattr(self.M, "into")):
+            raise AttributeError("into(r, z) is for a GPU, and needs an inner M that has it")
+        return self.written
+
+    def written(self, r: Any, z: Any) -> Any:
+        """z = M r by raw kernels; see kernels/cuda/rows.py."""
+        columns, kind, xp, n = 1 if r.ndim == 1 else r.shape[1], arrays.dtype_name(r), arrays.namespace(r), r.shape[0]
+        own = self.work.of(columns, kind, lambda k, dtype: rows.room(self.size, n, k, dtype, xp))
+        rows.along(self.W, r, columns, own.alpha, own)
+        if not self.balanced:
+            smooth = r if self.M is None else self.M.into(r, z)
+            rows.add(self.W, self.weight, own.alpha, 0.0, own.alpha, columns, smooth, z)
+            return z
+        t = z if self.M is None else own.t
+        rows.add(self.image, -1.0, own.alpha, 0.0, own.alpha, columns, r, t)  # P r
+        smooth = t if self.M is None else self.M.into(t, z)
+        rows.along(self.image, smooth, columns, own.beta, own)
+        rows.add(self.W, self.weight, own.alpha, -1.0, own.beta, columns, smooth, z)
+        return z
 
     def __repr__(self) -> str:
         form = "balanced with" if self.balanced else "added to"

@@ -60,7 +60,7 @@ def orthonormal(rows: Any, space: Space) -> tuple[Any, np.ndarray]:
 
     From the Gram matrix, twice: Stathopoulos and Wu, SIAM J. Sci. Comput. 23 (2002) 2165. Two sweeps over the rows each.
     """
-    lengths = np.array([float(arrays.norm(rows[i, :], space)) for i in range(rows.shape[0])])
+    lengths = np.asarray(arrays.norm(transposed(rows, space), space))
     total = np.diag(np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)).astype(arrays.WIDE[space.dtype])
     rows = combined(total, rows, space)  # of length one before anything is squared
     for _ in range(2):

@@ -42,7 +42,7 @@ SMOOTHING = [
 ]
 SOURCES = [
     *WITH_MATRIX, *SMOOTHING, *((("vectors.cu",), {"D": d, "V": v}) for d, v in PAIRS), *((("levels.cu",), {"V": v}) for v in VECTORS[:2]),
-    (("grid.cu",), {"V": "float32"}),
+    (("grid.cu",), {"V": "float32"}), *((("rows.cu",), {"D": d, "V": v}) for d, v in PAIRS),
 ]  # fmt: skip
 
 

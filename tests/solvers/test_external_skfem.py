@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+
+pytest.importorskip("skfem")
 from skfem import Basis, ElementTetP1, ElementVector, MeshTet, MeshTri, condense, enforce, solve
 from skfem.element import ElementTriP2
 from skfem.models.elasticity import lame_parameters, linear_elasticity

@@ -1,6 +1,5 @@
 """Solvers of the small equations in a step: against matrix exponentials, orders, tolerances, what is kept and what is refused."""
 
-import array_api_strict
 import numpy as np
 import pytest
 from scipy.linalg import expm, toeplitz
@@ -9,6 +8,8 @@ from petrov.rom.ttn.implicit import Implicit
 from petrov.rom.ttn.krylov import Krylov, phi
 from petrov.rom.ttn.local_solvers import FunctionFlow, LinearFlow, LocalSolveError, Stats
 from petrov.rom.ttn.runge_kutta import RK4, AdaptiveRK
+
+array_api_strict = pytest.importorskip("array_api_strict")
 
 N, SHAPE = 30, (5, 3, 2)
 G, Y0, B = (np.random.default_rng(40_823).standard_normal(shape) / 2 for shape in ((N, N), SHAPE, SHAPE))

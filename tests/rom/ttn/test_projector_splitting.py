@@ -2,7 +2,6 @@
 
 from functools import reduce
 
-import array_api_strict
 import numpy as np
 import pytest
 import scipy.linalg
@@ -19,6 +18,8 @@ from petrov.rom.ttn.state import unitary_error
 from .integration import difference
 from .operators import OPERATORS
 from .trees import TREES, state
+
+array_api_strict = pytest.importorskip("array_api_strict")
 
 SITES = [2] * 6
 SPINS = {

@@ -1,6 +1,5 @@
 """States against dense arrays on every kind of tree, real and complex."""
 
-import array_api_strict
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +11,8 @@ from petrov.rom.ttn.tree import Tree
 from petrov.rom.ttn.truncation import truncated
 
 from .trees import TREES, state, trees
+
+array_api_strict = pytest.importorskip("array_api_strict")
 
 DTYPES = ["float64", "complex128"]
 

@@ -205,6 +205,11 @@ def singular():
         assert abs(x.mean()) < 1e-12 and np.linalg.norm(off - A @ x) <= 1.01e-8 * np.linalg.norm(off)
         assert abs(r.inconsistency - np.linalg.norm(b - off) / np.linalg.norm(b)) < 1e-12
         found[name] = r.iterations
+    for coarse in (100, "ranks"):
+        r = petrov.solve(mat, b[own], nullspace="constant", M=petsc.DistributedSchwarz(coarse=coarse, overlap=8))
+        x = gathered(r.x)
+        assert abs(x.mean()) < 1e-12 and np.linalg.norm(off - A @ x) <= 1.01e-8 * np.linalg.norm(off)
+        found[f"schwarz {coarse}"] = r.iterations
     return found
 
 
@@ -312,6 +317,7 @@ def sequence():
         vecs[-1].setArray(rhs[own])
     solved("recycled", list(zip(mats, [rhs[own] for rhs in b], strict=True)), matrices, b, recycle=12)
     solved("vectors, parameters", list(zip(mats, vecs, strict=True)), matrices, b, recycle=12, parameters=mus, sort="greedy")
+    solved("one b", [(mat, b[0][own]) for mat in mats], matrices, [b[0]] * 8, recycle=12)  # begun with the last solutions
     solved("assembled", (lambda mu: (dealt(at(mu))[0], b[0][own]), mus), matrices, [b[0]] * 8, recycle=0, sort="greedy")
     solved("generated", ((mat, rhs[own]) for mat, rhs in zip(mats, b, strict=True)), matrices, b, recycle=12, window=3, method="gmres")
     solved("apart", list(zip(mats, [rhs[own] for rhs in b], strict=True)), matrices, b, recycle=0, sort=None)

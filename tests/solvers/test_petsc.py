@@ -65,6 +65,26 @@ def test_schwarz_over_ranks_is_definite_and_what_it_says(ranks):
     assert min(found(ranks, "definite").values()) > 0
 
 
+def test_a_coarse_problem_may_be_singular(petsc):
+    from petrov.solvers.external.petsc.schwarz import exact
+
+    u = exact(sp.csr_array([[1.0, -1.0], [-1.0, 1.0]])) @ np.array([1.0, -1.0])
+    assert u[0] - u[1] == pytest.approx(1.0)
+
+
+def test_what_schwarz_over_ranks_refuses(petsc, system):
+    A, _ = system
+    for wrong, says in (({"overlap": -1}, "overlap must be an integer of at least 0; got -1"), ({"coarse": "all"}, "coarse must be a number of functions")):
+        with pytest.raises(ValueError, match=says):
+            petsc.DistributedSchwarz(**wrong)
+    with pytest.raises(TypeError, match="local must be a recipe"):
+        petsc.DistributedSchwarz(A)
+    with pytest.raises(TypeError, match="needs the entries of A; got a Mat of type python"):
+        petsc.DistributedSchwarz()(petsc.Distributed.of(petsc.petsc_matrix(sp.linalg.aslinearoperator(A))))
+    with pytest.raises(ValueError, match="several near null vectors need coarse='ranks'"):
+        petsc.DistributedSchwarz().bind(near_nullspace=np.ones((A.shape[0], 2)))(A)
+
+
 def test_a_recipe_that_fails_on_one_rank_fails_on_all():
     said = found(2, "refusing")
     assert "on the rows of rank 1 failed: ZeroDivisionError: not with me" in said
@@ -74,8 +94,8 @@ def test_a_recipe_that_fails_on_one_rank_fails_on_all():
 def test_sequences_on_ranks(ranks):
     """In the same order as on one rank, with as many iterations; what seconds decide may differ, the answers not."""
     alone, together = found(1, "sequence"), found(ranks, "sequence")
-    assert alone["found"].keys() == together["found"].keys() and len(alone["found"]) == 8
-    for name in ("recycled", "vectors, parameters", "generated"):
+    assert alone["found"].keys() == together["found"].keys() and len(alone["found"]) == 9
+    for name in ("recycled", "vectors, parameters", "one b", "generated"):
         (before, counts), (after, others) = alone["found"][name], together["found"][name]
         assert before == after and np.abs(np.subtract(counts, others)).max() <= 2, (name, counts, others)
         assert max(counts[2:]) < 0.65 * counts[0]  # what is recycled
@@ -93,6 +113,8 @@ def test_progress_of_a_sequence_is_shown_once_and_a_rank_that_fails_ends_it():
 
 def test_null_spaces_and_endings():
     spaces = found(2, "singular")
+    for name in ("schwarz 100", "schwarz ranks"):
+        assert spaces.pop(name) <= 1.5 * found(1, "singular")[name] <= 22
     assert len(set(spaces.values())) == 1 and spaces["constant"] <= 15
     assert found(2, "endings") == found(1, "endings") == {
         "nan": "NONFINITE_INPUT", "callback": "STOPPED", "time": "TIME_LIMIT", "iterations": "MAX_ITERATIONS", "indefinite": "INDEFINITE_MATRIX",

@@ -21,6 +21,7 @@ from .matrix import Distributed, applied, csr_of, petsc_matrix
 
 ROWS = ("near_nullspace", "coordinates", "node_features", "mask")  # what `bind` may bring, a row for every unknown
 RANKS = "ranks"
+SHIFT = 1e-13  # of the largest diagonal entry of Z^T A Z; M is definite with any symmetric Q that is not negative
 STRENGTH = 0.04  # of couplings along which the coarse functions are gathered, halved from level to level
 
 
@@ -202,7 +203,9 @@ class Coarse:
 
 
 def exact(E: Any) -> Any:
-    return factorize(E, spd=True)
+    """E^-1; where A is singular, and its null space in Z, as good as the pseudo-inverse for a consistent right-hand side."""
+    shift = SHIFT * float(E.diagonal().max(initial=0.0))
+    return factorize(sp.csr_array(E + shift * sp.eye_array(E.shape[0])), spd=True)
 
 
 def by_rank(near: Any, rows: int) -> sp.csr_array:

@@ -12,7 +12,7 @@
 #   make bench-rom  reduced models beside pyMOR, ten minutes: report/rom.html
 #   make bench-ttn  integrators on trees beside PyTreeNet and TeNPy where they are, ten minutes: report/ttn.html
 #   make bench-learned  learned preconditioners beside classical ones, a quarter of an hour: report/learned.html
-#   make bench-scaling  scaling over ranks (after `make petsc`), four minutes: rewrites benchmarks/results/scaling.json and docs/scaling.md
+#   make bench-scaling  scaling over ranks (after `make petsc`), five minutes: rewrites benchmarks/results/scaling.json and docs/scaling.md
 #   make history    the asv benchmarks on this commit, kept in report/asv
 #   make petsc      PETSc with hypre, MUMPS and GAMG from Debian, and petsc4py and mpi4py into .venv
 #   make fenicsx    dolfinx from Debian, and petrov beside it in .venv/fenicsx, for example 34

@@ -121,12 +121,12 @@ def machine(repeat: int) -> dict[str, Any]:
     """Bytes a second of a scaled copy, products, sweeps and operations on arrays, on all ranks at once; on several also of a
     message, its latency, and a gather of one number."""
     comm = world()
-    found: dict[str, Any] = {"products": [products(shape, 3 * repeat) for shape in LOCAL], **sweeps(3 * repeat)}
+    found: dict[str, Any] = {"products": [products(shape, repeat) for shape in LOCAL], **sweeps(repeat)}
     if comm.Get_size() > 1:
         space = arrays.Space(np, "float64", "cpu", None, comm=comm)
         count = 200
-        found["gather"] = least(lambda: [arrays.across(np.float64(1.0), space) for _ in range(count)], 3 * repeat) / count
-        short, long = (least(partial(ping_pong, size, 50), 3 * repeat) / 100 for size in (8, MESSAGE))
+        found["gather"] = least(lambda: [arrays.across(np.float64(1.0), space) for _ in range(count)], repeat) / count
+        short, long = (least(partial(ping_pong, size, 50), repeat) / 100 for size in (8, MESSAGE))
         found |= {"latency": short, "link": (MESSAGE - 8) / (long - short)}
     return found
 
@@ -202,10 +202,9 @@ def each(A: Any, M: Any, few: int, many: int, repeat: int) -> dict[str, float]:
         return (count.calls if count else 0) - calls, after[0] - before[0], after[1] - before[1]
 
     gathers, messages, sent = ((b - a) / (many - few) for a, b in zip(run(few), run(many), strict=True))
-    first, last = (
-        min(slowest(partial(solvers.cg, A, b, M=M, rtol=NEVER, max_iterations=k)) for _ in range(repeat)) for k in (few, many)
-    )
-    return {"seconds": (last - first) / (many - few), "gathers": gathers, "messages": most(messages), "sent": most(sent)}
+    solve = [partial(solvers.cg, A, b, M=M, rtol=NEVER, max_iterations=k) for k in (few, many)]
+    first, last = np.min([[slowest(work) for work in solve] for _ in range(repeat)], axis=0)
+    return {"seconds": float(last - first) / (many - few), "gathers": gathers, "messages": most(messages), "sent": most(sent)}
 
 
 def solved(A: Any, M: Any) -> int:
@@ -225,7 +224,7 @@ def solved(A: Any, M: Any) -> int:
 
 def jacobi(A: Any, repeat: int) -> dict[str, Any]:
     M = solvers.Jacobi()(A)
-    return {"iterations": solved(A, M), **each(A, M, 10, 40, repeat)}
+    return {"iterations": solved(A, M), **each(A, M, 5, 20, repeat)}
 
 
 def aggregation(A: Any, repeat: int, gathered: int) -> dict[str, Any]:
@@ -233,11 +232,11 @@ def aggregation(A: Any, repeat: int, gathered: int) -> dict[str, Any]:
     recipe = petsc.DistributedAggregation(gathered=gathered)
     setup = least(lambda: recipe(A), 1)
     M = recipe(A)
-    found = {"iterations": solved(A, M), "setup": setup, "degree": recipe.degree, **each(A, M, 2, 8, repeat)}
+    found = {"iterations": solved(A, M), "setup": setup, "degree": recipe.degree, **each(A, M, 2, 6, repeat)}
     whole = int(M.last.counts.sum())
     r = np.random.default_rng(0).standard_normal(whole)
     return found | {
-        "levels": [level_of(level) for level in M.levels], "gathered": whole, "coarse": least(lambda: M.last.M @ r, 3 * repeat),
+        "levels": [level_of(level) for level in M.levels], "gathered": whole, "coarse": least(lambda: M.last.M @ r, repeat),
     }  # fmt: skip
 
 
@@ -269,8 +268,8 @@ def python(repeat: int) -> dict[str, float]:
     cycles = [petsc.DistributedAggregation(gathered=gathered)(A) for gathered in (10**9, A.global_size // 2)]
     if [len(cycle.levels) for cycle in cycles] != [0, 1]:
         raise ArithmeticError(f"one level more was wanted of {cycles}")
-    without, one = (least(partial(applied, cycle, r, 20), 3 * repeat) / 20 for cycle in cycles)
-    return {"iteration": each(A, M, 10, 40, 3 * repeat)["seconds"], "level": one - without}
+    without, one = (least(partial(applied, cycle, r, 20), repeat) / 20 for cycle in cycles)
+    return {"iteration": each(A, M, 10, 40, repeat)["seconds"], "level": one - without}
 
 
 def applied(M: Any, r: np.ndarray, times: int) -> None:

@@ -17,7 +17,7 @@ PATIENCE = 1800.0  # seconds for all of one number of ranks
 MOST_RANKS = 8
 STRONG = {False: ((1024, 1024), (100, 100, 100)), True: ((160, 160), (30, 30, 30))}
 WEAK = {False: ((512, 1024), (50, 100, 100)), True: ((80, 160), (15, 30, 30))}  # on one rank; on p, p times as long
-REPEAT = {False: 5, True: 2}
+REPEAT = {False: 12, True: 2}
 
 
 def main(quick: bool = False, json: str | Path | None = None, page: str | Path | None = None) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from . import arrays
 from .arrays import Space
 from .eliminate import Elimination
+from .kernels import reference
 from .kernels.verbs import verbs
 from .nullspace import Nullspace
 from .result import SolveResult, Status
@@ -66,7 +67,8 @@ class Transform:
             return replace(result, x=x, inconsistency=inner.inconsistency, rtol=asked, reason="; ".join(said))
         wide = arrays.asarray(b, space, arrays.WIDE[space.dtype])
         size = np.atleast_1d(arrays.norm(b, space))
-        norms = np.atleast_1d(arrays.norm(verbs(self.A, space).residual(self.A, wide, x, space), space))
+        residual = verbs(self.A, space).residual if space.is_cupy else reference.residual
+        norms = np.atleast_1d(arrays.norm(residual(self.A, wide, x, space), space))
         met = norms <= np.maximum(asked * size, atol)
         if result.converged and not met.all():
             statuses = tuple(Status.CONVERGED if ok else Status.STAGNATED for ok in met)

@@ -195,3 +195,20 @@ def test_torch_on_a_gpu_comes_and_goes_without_a_copy(device, monkeypatch, layou
     shared = dlpack.vector(given)
     shared[0] = 41.0
     assert float(given[0]) == 41.0
+
+
+# -- sequences --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sequence_on_a_gpu_is_that_of_the_host(device):
+    """cg with Jacobi and recycled directions on both: as many iterations, the same relations, x there."""
+    change = sp.diags_array(np.linspace(0.0, 5.0, n))
+    systems = [((A + 0.05 * i * change).tocsr(), np.roll(b, i)) for i in range(4)] + [(2 * A, b)]
+    options = {"method": "cg", "M": Jacobi(), "recycle": 8}
+    host, on_gpu = petrov.Sequence(**options), petrov.Sequence(**options)
+    expected = host.solve(systems)
+    found = on_gpu.solve([(there(device, matrix), device.put(given)) for matrix, given in systems])
+    for (matrix, given), one, other in zip(systems, found, expected, strict=True):
+        assert one.method == other.method == "cg" and abs(one.iterations - other.iterations) <= 2
+        assert np.linalg.norm(given - matrix @ device.get(one.x)) <= 1.01e-8 * np.linalg.norm(given)
+    assert "recycled directions" in found[1].reason

@@ -104,7 +104,9 @@ def sums_table(found: dict[str, Any]) -> str:
 
 
 def predicted(run: dict[str, Any], case: dict[str, Any], method: str, python: dict[str, float]) -> model.Parts:
-    return model.seconds(works.measured(case, method, python), works.machine_of(run, len(case["shape"])), run["ranks"])
+    return model.seconds(
+        works.measured(case, method, run["sums"].get("cg", 0.0), python), works.machine_of(run, len(case["shape"])), run["ranks"]
+    )
 
 
 def measured_table(found: dict[str, Any]) -> str:
@@ -160,9 +162,9 @@ def on_paper(found: dict[str, Any], shape: Sequence[int], ranks: int, method: st
     network = works.network(run, len(shape))
     deepest = max((case for case in run["cases"] if len(case["shape"]) == len(shape)), key=lambda case: math.prod(case["shape"]))
     if method == "jacobi":
-        work = works.jacobi_on_paper(shape, ranks, kind, deepest["jacobi"]["gathers"], python["iteration"])
+        work = works.jacobi_on_paper(shape, ranks, kind, run["sums"]["cg"], python["iteration"])
         return model.seconds(work, network, ranks)
-    levels = works.hierarchy_of(deepest, GATHERED, python)
+    levels = works.hierarchy_of(deepest, GATHERED, run["sums"]["cg"], python)
     return model.seconds(works.aggregation_on_paper(shape, ranks, kind, levels), network, ranks)
 
 

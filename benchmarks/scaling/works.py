@@ -52,10 +52,10 @@ def network(run: dict[str, Any], dim: int) -> Machine:
 # -- Measured --------------------------------------------------------------------------------------------------------------
 
 
-def measured(case: dict[str, Any], method: str, python: dict[str, float]) -> Iteration:
-    """An iteration of a case, with the messages and sums that were counted; Python is that of one rank."""
+def measured(case: dict[str, Any], method: str, gathers: float, python: dict[str, float]) -> Iteration:
+    """An iteration of a case, with the messages and sums (gathers) that were counted; Python is that of one rank."""
     found = case[method]
-    counted = {"gathers": found["gathers"], "messages": found["messages"], "sent": found["sent"]}
+    counted = {"gathers": gathers, "messages": found["messages"], "sent": found["sent"]}
     if method == "jacobi":
         return Iteration(python["iteration"], model.jacobi_cg(case["entries"]).times(case["own"]), **counted)
     levels = found["levels"]
@@ -69,7 +69,7 @@ def measured(case: dict[str, Any], method: str, python: dict[str, float]) -> Ite
     )
 
 
-def hierarchy_of(case: dict[str, Any], gathered: int, python: dict[str, float]) -> Hierarchy:
+def hierarchy_of(case: dict[str, Any], gathered: int, gathers: float, python: dict[str, float]) -> Hierarchy:
     """What a measured case shows of its levels."""
     found = case["aggregation"]
     levels = found["levels"]
@@ -77,7 +77,7 @@ def hierarchy_of(case: dict[str, Any], gathered: int, python: dict[str, float]) 
     return Hierarchy(
         tuple(below / above for above, below in pairwise(sizes)),
         tuple(one["entries"] for one in levels), tuple(one["transfer"] for one in levels), found["degree"], gathered,
-        found["coarse"] / found["gathered"], case["jacobi"]["gathers"], (python["iteration"], python["level"]),
+        found["coarse"] / found["gathered"], gathers, (python["iteration"], python["level"]),
     )  # fmt: skip
 
 

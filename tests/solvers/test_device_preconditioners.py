@@ -3,6 +3,7 @@
 `device` is CuPy's double on the host, and CuPy itself where tests marked gpu are run.
 """
 
+import threading
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -51,9 +52,15 @@ def mesh():
     return mmread(DATA / "pyamg_unit_square.mtx.gz").tocsr()[1:, 1:]
 
 
+def unordered():
+    """A log-normal medium whose cells come in no order: its rows are stored in slices, sorted by length."""
+    order = np.random.default_rng(2).permutation(2500)
+    return problems.darcy(50, seed=3).A.tocsr()[order][:, order].tocsr()
+
+
 MATRICES = {
     "poisson 2-D": lambda: poisson(20, 2), "poisson 3-D": lambda: poisson(8, 3), "darcy": lambda: problems.darcy(50, seed=3).A.tocsr(),
-    "mesh": mesh,
+    "mesh": mesh, "unordered": unordered,
 }  # fmt: skip
 
 # recipe, and what single precision inside it leaves of its answers
@@ -62,6 +69,11 @@ SAME = {
     "chebyshev(3)": (Chebyshev(degree=3), 0.0), "chebyshev(4)": (Chebyshev(degree=4, lower=0.01), 0.0),
     "sparse inverse": (SparseInverse(), 0.0), "grown, single": (SparseInverse(steps=2, single=True), 1e-6),
 }  # fmt: skip
+
+
+def test_every_form_is_tried(device):
+    forms = {name: there(make(), device).form for name, make in MATRICES.items()}
+    assert forms == {"poisson 2-D": "csr", "poisson 3-D": "csr", "darcy": "dia", "mesh": "csr", "unordered": "sell"}
 
 
 @pytest.mark.parametrize("problem", MATRICES)
@@ -95,6 +107,21 @@ def test_cg_takes_the_iterations_of_the_cpu(device, name, problem):
         found, expected = cg(there(A, device), device.put(b), M=recipe), cg(A, b, M=recipe)
         assert found.converged and abs(int(np.max(found.iterations)) - int(np.max(expected.iterations))) <= 2
         assert (np.linalg.norm(b - A @ device.get(found.x), axis=0) <= 1.01e-8 * np.linalg.norm(b, axis=0)).all()
+
+
+def test_vectors_are_kept_for_a_thread_and_for_fewer_columns(device):
+    A = MATRICES["poisson 2-D"]()
+    M, r = made(Chebyshev(degree=2), there(A, device)), vectors(400, 3, "float64")
+    want = [device.get(M @ device.put(np.ascontiguousarray(r[:, :k]))) for k in (3, 2, 1)]
+    ((key, sets),) = M.work.sets.items()
+    assert key[1] == "float64" and [most for most, _ in sets] == [3]
+    found = []
+    other = threading.Thread(target=lambda: found.append(device.get(M @ device.put(r))))
+    other.start()
+    other.join()
+    assert len(M.work.sets) == 2 and np.array_equal(found[0], want[0])
+    for k, z in zip((3, 2, 1), want, strict=True):
+        np.testing.assert_allclose(z, want[0][:, :k], rtol=1e-14)
 
 
 # -- hierarchies of matrices --------------------------------------------------------------------------------------------------------
@@ -170,6 +197,15 @@ class Twin:
         z, order = np.empty_like(r), self.H.levels[0].order
         z[order] = self.H.scale * self.cycle(0, r[order])
         return z
+
+
+def test_the_matrix_of_a_level_is_put_together():
+    """Where its rows are dealt into several chunks, too."""
+    A = problems.darcy(100, seed=1).A.tocsr()
+    H = SmoothedAggregation()(A)
+    assert H.levels[0].extra.any() and np.array_equal(H.levels[0].order, np.arange(10_000))
+    difference = np.abs(whole(H.levels[0]) - H.scale * A)
+    assert difference.max() <= 1e-6 * H.scale * np.abs(A).max()
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

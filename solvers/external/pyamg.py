@@ -17,8 +17,10 @@ from ..preconditioners.multigrid.aggregate_level import dense_level, matrix_leve
 from ..preconditioners.multigrid.cycle import Kind
 from ..preconditioners.multigrid.hierarchy import Hierarchy
 from ..preconditioners.multigrid.matrices import matrix, transposed
+from ..preconditioners.multigrid.on_gpu import HierarchyOnGPU
 from ..preconditioners.multigrid.smoothed_aggregation import power_of_two
 from ..storage import compact
+from ..storage.resident import Move
 
 SYMMETRIC_SWEEPS = {"sweep": "symmetric"}
 ASYMMETRY = {"float64": 1e-12, "complex128": 1e-12, "float32": 1e-6, "complex64": 1e-6}  # max|A - A^H| / max|A|
@@ -159,6 +161,10 @@ class Cycle:
             z[:, column] = self.apply(r[:, column])
         return z
 
+    def moved(self, move: Move) -> HierarchyOnGPU:
+        """The same levels on a GPU, in our cycle: see `import_hierarchy`, which says what it takes."""
+        return import_hierarchy(self.hierarchy, cycle=self.cycle).moved(move)  # type: ignore[arg-type]
+
     def apply(self, r: np.ndarray) -> np.ndarray:
         if np.iscomplexobj(r) and self.hierarchy.levels[0].A.dtype.kind == "f":
             return self.apply(r.real) + 1j * self.apply(r.imag)
@@ -227,8 +233,9 @@ def import_hierarchy(solver: Any, *, cycle: Kind = "V") -> Hierarchy:
 
     The levels' matrices and prolongators are taken as they are (copied to single precision); smoothing is that of
     SmoothedAggregation, whatever the solver was set up with. M is symmetric positive definite for 'V' and 'W'; it cannot be
-    updated. Raises ValueError if a level is not real, symmetric with a positive diagonal, or its restriction is not the transpose
-    of its prolongator, TypeError if `solver` has no levels. Memory: about that of the hierarchy in single precision.
+    updated. On a GPU: `import_hierarchy(solver).moved(compact(A).move)`, for a matrix A of CuPy. Raises ValueError if a level is
+    not real, symmetric with a positive diagonal, or its restriction is not the transpose of its prolongator, TypeError if
+    `solver` has no levels. Memory: about that of the hierarchy in single precision.
 
     >>> import pyamg
     >>> from petrov.solvers import cg, problems

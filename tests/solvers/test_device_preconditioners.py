@@ -25,10 +25,10 @@ from petrov.solvers import (
     problems,
 )
 from petrov.solvers.device import made
-from petrov.solvers.external.pyamg import import_hierarchy
+from petrov.solvers.external.pyamg import PyAMG, import_hierarchy
 from petrov.solvers.kernels.cuda import launch
 from petrov.solvers.preconditioners import IncompleteLU
-from petrov.solvers.preconditioners.multigrid import grids_on_gpu
+from petrov.solvers.preconditioners.multigrid import Hierarchy, grids_on_gpu
 from petrov.solvers.preconditioners.multigrid.aggregates_on_gpu import whole
 
 from .device_answers import answers, there, vectors
@@ -260,17 +260,45 @@ def test_cg_with_a_cycle_takes_no_more_iterations_than_on_the_cpu(device, name):
 
 
 def test_hierarchies_are_updated(device):
+    from cupyx.scipy.sparse import csr_matrix
+
     A, B = MATRICES["darcy"](), problems.darcy(50, seed=4).A.tocsr()
     M = made(SmoothedAggregation(), there(A, device))
     want = SmoothedAggregation()(A).update(B).moved(there(A, device).move)
     r = device.put(vectors(2500, None, "float64"))
     np.testing.assert_array_equal(device.get(M.update(there(B, device)) @ r), device.get(want @ r))
+    np.testing.assert_array_equal(device.get(M.update(csr_matrix(B)) @ r), device.get(want @ r))
     with pytest.raises(TypeError, match="imported"):
         imported(A).moved(there(A, device).move).update(there(A, device))
 
 
+def test_the_recipe_of_pyamg_moves_its_levels(device):
+    pytest.importorskip("pyamg")
+    A = MATRICES["darcy"]()
+    b = vectors(A.shape[0], None, "float64")
+    found = cg(there(A, device), device.put(b), M=PyAMG())
+    assert found.converged and found.iterations <= cg(A, b, M=PyAMG()).iterations + 2 and "pyamg hierarchy" in str(found)
+    with pytest.raises(ValueError, match="symmetric"):
+        cg(there(problems.convection_diffusion(12).A, device), device.put(np.ones(144)), M=PyAMG())
+
+
+def test_many_columns(device, monkeypatch):
+    """More than a block has threads go in parts."""
+    monkeypatch.setattr(launch, "THREADS", 256)
+    A = poisson(5, 2)
+    M, r = made(SmoothedAggregation(), there(A, device)), vectors(25, 20, "complex128")
+    wide = np.tile(r, (1, 15))
+    want = np.tile(device.get(M @ device.put(r)), (1, 15))
+    given = device.put(wide)
+    np.testing.assert_array_equal(device.get(M.into(given, device.cupy.zeros_like(given))), want)
+    with pytest.raises(ValueError, match=r"first one's shape, \(25, 25\)"):
+        M.update(there(poisson(6, 2), device))
+
+
 def test_cycles_that_have_no_form_there_are_refused(device):
     A = poisson(12, 2)
+    with pytest.raises(TypeError, match="levels of own have no form on a GPU"):
+        Hierarchy((object(),), (9, 9), np.float64, "own").moved(there(A, device).move)
     for recipe in (SmoothedAggregation, GeometricMultigrid):
         for cycle in ("F", "K"):
             with pytest.raises(TypeError, match=f"{cycle}-cycle has no form on a GPU"):

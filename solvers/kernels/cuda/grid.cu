@@ -194,7 +194,7 @@ __device__ void tail_solve(const Tail &w, int l, const float *dense) {
 
 // u of the first level = its approximate solution for f, in block after block for column after column. All threads of a block take the
 // same way, level after level; `second` has a bit for every level whose second visit in a row this is.
-extern "C" __global__ void grid_tail(
+extern "C" __global__ void __launch_bounds__(1024) grid_tail(
     Index count, const Index *table, const float *coefficients, Index stride, float *vectors, const int *maps, const float *dense) {
     const Tail w{table, coefficients, vectors + blockIdx.x * stride, maps};
     const int last = static_cast<int>(count) - 1;

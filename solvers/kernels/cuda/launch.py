@@ -70,6 +70,8 @@ def grid(rows: int, columns: int = 1) -> tuple[int]:
     """Blocks that share so many rows of so many columns: as many as fit on the device at once, or fewer."""
     import cupy
 
+    if columns > THREADS:  # its kernel would do nothing
+        raise ValueError(f"a block of {THREADS} threads takes as many columns at most; got {columns}; take fewer at once")
     return (max(1, min(most_blocks(int(cupy.cuda.Device().id), cupy), -(-rows // max(THREADS // columns, 1)))),)
 
 

@@ -112,7 +112,7 @@ def aggregates_on_gpu(M: Any, move: Move, steps: int = STEPS) -> HierarchyOnGPU:
     gate = Rows(None if np.array_equal(order, np.arange(len(order))) else move(order))
 
     def renew(A: Any) -> HierarchyOnGPU:
-        return aggregates_on_gpu(M.renew(getattr(A, "on_host", A)), move, steps)
+        return aggregates_on_gpu(M.renew(A), move, steps)
 
     return HierarchyOnGPU(
         (*levels, solved), twice, gate, tuple(M.rows), M.shape, M.dtype, M.name, M.cycle, M.scale,

@@ -151,7 +151,7 @@ def grids_on_gpu(M: Any, move: Move) -> HierarchyOnGPU:
     twice = (*(level.twice for level in levels), False)  # the tail does it by itself
 
     def renew(A: Any) -> HierarchyOnGPU:
-        return grids_on_gpu(M.renew(getattr(A, "on_host", A)), move)
+        return grids_on_gpu(M.renew(A), move)
 
     rows = tuple((level.grid.size, entries(level.grid)) for level in described)
     return HierarchyOnGPU(

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from ... import arrays
 from ...kernels.cuda import launch
 from ...kernels.cuda.work import Work, applied, reals
+from ...storage import compact
 from .cycle import Kind, worth_two
 
 
@@ -91,6 +92,9 @@ class HierarchyOnGPU:
         """z = M r, for contiguous r and z (n,) or (n, k) of one type."""
         n, xp, given, answer = self.shape[0], arrays.namespace(r), reals(r), reals(z)
         columns = given.size // max(n, 1)
+        if columns > launch.MOST_COLUMNS:  # a thread for each, which a block has not
+            z[...] = applied(self, r)
+            return z
         sizes, partials, ticket, works = self.work.of(columns, arrays.dtype_name(given), lambda k, _: self.vectors(xp, k))
         kernels = launch.kernels("levels.cu", V=given)
         launch.launch(kernels["sizes"], n, columns, given, sizes, partials, ticket)
@@ -106,10 +110,13 @@ class HierarchyOnGPU:
         return xp.empty(columns, dtype=xp.float64), partials, xp.zeros(1, dtype=xp.uint32), works
 
     def update(self, A: Any) -> HierarchyOnGPU:
-        """The hierarchy of A, a matrix with the same pattern on the device; self is not changed."""
+        """The hierarchy of A, a matrix with the same pattern (of CuPy, or on the host); self is not changed."""
+        if tuple(A.shape) != tuple(self.shape):
+            raise ValueError(f"update needs a matrix of the first one's shape, {self.shape}; got {tuple(A.shape)}; set up anew")
         if self.renew is None:
             raise TypeError(f"{self.name} was imported and cannot be updated; set up anew")
-        return self.renew(A)
+        stored = compact(A)
+        return self.renew(getattr(stored, "on_host", stored))
 
     def __repr__(self) -> str:
         lines = [f"{self.name}: {self.cycle}-cycle, {len(self.rows)} levels, on a GPU"]

@@ -26,10 +26,10 @@ __device__ void store(Pair64 *place, Pair64 x) { *place = x; }
 
 typedef decltype(wide(V())) W;  // the type of a sum of entries
 
-__device__ bool finite(double x) { return x - x == 0.0; }
+__device__ bool is_finite(double x) { return x - x == 0.0; }
 // numerator / denominator where that is finite and the denominator positive, else 0: the vectors then stay as they are.
 __device__ double quotient(double numerator, double denominator) {
-    return denominator > 0.0 && finite(denominator) && finite(numerator) ? numerator / denominator : 0.0;
+    return denominator > 0.0 && is_finite(denominator) && is_finite(numerator) ? numerator / denominator : 0.0;
 }
 
 // Blocks of k columns are stored row after row. Thread t of a block works for column t % k, on every gridDim.x * rows-th row.

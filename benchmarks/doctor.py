@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import subprocess
 import sys
@@ -113,8 +114,9 @@ def probe(part: Part) -> Part:
     """The part with what its probe said, if it is installed and has one."""
     if not part.version or part.name not in PROBES:
         return part
+    command, plain = [sys.executable, "-c", PROBES[part.name]], dict(os.environ)  # without what MPI in this process has added
     try:
-        run = subprocess.run([sys.executable, "-c", PROBES[part.name]], capture_output=True, text=True, timeout=120, check=False)
+        run = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
         return replace(part, found="its import did not end within two minutes", broken=True)
     said = (run.stdout if run.returncode == 0 else run.stderr).strip().splitlines()

@@ -46,6 +46,10 @@ def ranks_that_meet() -> str:
     environment = petsc.environment() | {"OMPI_MCA_rmaps_base_oversubscribe": "1"}
     command = [mpiexec, "-n", "2", sys.executable, "-c", MEETING]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    if ran.returncode == 0 and ran.stdout.split() == ["2", "2"]:
-        return f"{mpiexec}: two ranks meet"
-    return f"{mpiexec} does not belong to it: its ranks do not meet"
+    if ran.returncode != 0:
+        return f"{mpiexec} ends with {ran.returncode}"
+    return (
+        f"{mpiexec}: two ranks meet"
+        if ran.stdout.split() == ["2", "2"]
+        else f"{mpiexec} is of another MPI: its ranks do not meet"
+    )

@@ -97,9 +97,9 @@ def test_an_mpiexec_of_another_library(monkeypatch: pytest.MonkeyPatch, tmp_path
     """It starts as many processes as are asked for, each of which is alone."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert probes.ranks_that_meet() == "no mpiexec on the PATH"
-    for printed, says in (("2", "two ranks meet"), ("1", "does not belong to it: its ranks do not meet")):
+    for does, says in (("echo 2; echo 2", "two ranks meet"), ("echo 1; echo 1", "of another MPI: its ranks do not meet"), ("exit 7", "ends with 7")):
         mpiexec = tmp_path / "mpiexec"
-        mpiexec.write_text(f"#!/bin/sh\necho {printed}\necho {printed}\n")
+        mpiexec.write_text(f"#!/bin/sh\n{does}\n")
         mpiexec.chmod(0o755)
         assert probes.ranks_that_meet().startswith(str(mpiexec)) and probes.ranks_that_meet().endswith(says)
 

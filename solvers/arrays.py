@@ -10,7 +10,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -253,6 +253,14 @@ def reduce(partial: Any, space: Space) -> Any:
     if getattr(partial, "ndim", 0) > expected:
         partial = space.xp.sum(partial, axis=0)
     return across(partial, space)
+
+
+def reduced(space: Space, *partials: Any) -> tuple[Any, ...]:
+    """`reduce` of each, which ranks do in one sum."""
+    if space.comm is None:
+        return tuple(reduce(partial, space) for partial in partials)
+    here = replace(space, comm=None)
+    return tuple(across(np.stack([np.asarray(reduce(partial, here)) for partial in partials]), space))
 
 
 def inner(x: Any, y: Any, space: Space) -> Any:

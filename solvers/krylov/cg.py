@@ -110,7 +110,8 @@ def steps(run: Run, x: Any, r: Any, record: Record | None = None) -> Any:
             record.take(p, q)
         pq = arrays.reduce(pq, space)
         x, r, z, rr, rz = verbs.step(M, rz, pq, p, q, x, r, z, run.mask(), space)  # 3-6
-        return arrays.reduce(rr, space), pq, arrays.reduce(rz, space)
+        rr, rz = arrays.reduced(space, rr, rz)
+        return rr, pq, rz
 
     def look(scalars: tuple[Any, Any, Any]) -> bool:
         rr, pq, rz = scalars

@@ -103,10 +103,10 @@ def iterate(run: Run, memory: int) -> Any:
                 along = arrays.reduce(reference.dot(image, p, space), space)
                 p = p - reference.cast(reference.ratio(along, energy, None, space), space) * old
             q, pq = verbs.apply_dot(A, p, None, space)
-            pq, pr = arrays.reduce(pq, space), arrays.reduce(reference.dot(p, r, space), space)
+            pq, pr = arrays.reduced(space, pq, reference.dot(p, r, space))
             useless = None if M is None else no_use(z, p, r, pr, space)
             x, r, _, rr, _ = verbs.step(None, pr, pq, p, q, x, r, r, None, space)
-            rr, rz = arrays.reduce(rr, space), arrays.reduce(rz, space)
+            rr, rz = arrays.reduced(space, rr, rz)
             if run.look(x, rr, **seen(M, rz, pr, pq, useless, space), direction=(p, q)):
                 break
             directions.append((p, arrays.copy(q, space), space.xp.asarray(pq)))  # A may hand out one buffer again
@@ -116,7 +116,7 @@ def iterate(run: Run, memory: int) -> Any:
 
 def no_use(z: Any, p: Any, r: Any, pr: Any, space: Any) -> Any:
     """Whether p is what rounding left of z, or orthogonal to r up to rounding: a search along it shows nothing."""
-    zz, pp, rr = (arrays.reduce(reference.dot(v, v, space), space) for v in (z, p, r))
+    zz, pp, rr = arrays.reduced(space, *(reference.dot(v, v, space) for v in (z, p, r)))
     root = space.xp.sqrt  # of each: their product is below the smallest number where M is 1e-150
     return (pp <= (DEPENDENT * space.eps) ** 2 * zz) | (abs(pr) < space.eps * root(pp) * root(rr))
 

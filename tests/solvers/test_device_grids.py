@@ -49,17 +49,22 @@ GRIDS = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=["kernels", "block"])
-def large_from(request, monkeypatch):
-    """Levels of more than a hundred cells by kernels of their own, or all in one block."""
+@pytest.fixture(params=["kernels", "block", "solved"])
+def coarsest(request, monkeypatch):
+    """Levels of more than a hundred cells by kernels of their own, or all in one block; or a larger one solved, as by default."""
     monkeypatch.setattr(grids_on_gpu, "ONE_BLOCK", 101 if request.param == "kernels" else 10**6)
+    monkeypatch.setattr(grids_on_gpu, "ONE_DENSE", 256 if request.param == "block" else 0)
+    return None if request.param == "solved" else 100
 
 
 @pytest.mark.parametrize("cycle", ["V", "W"])
 @pytest.mark.parametrize("name", GRIDS)
-def test_a_cycle_on_a_grid_is_that_of_the_cpu(device, large_from, name, cycle):
+def test_a_cycle_on_a_grid_is_that_of_the_cpu(device, coarsest, name, cycle):
     A, b = GRIDS[name](), vectors(GRIDS[name]().shape[0], 3, "float64")
-    M, H = made(GeometricMultigrid(cycle=cycle), there(A, device)), GeometricMultigrid(cycle=cycle)(A)
+    M = made(GeometricMultigrid(cycle=cycle, coarsest=coarsest), there(A, device))
+    H = GeometricMultigrid(cycle=cycle, coarsest=coarsest or 512)(A)
+    in_one_block = grids_on_gpu.ONE_BLOCK > 101 and coarsest == 100 and len(M.rows) > 1
+    assert len(M.levels) == (1 if in_one_block else len(M.rows)) and (type(M.levels[-1]).__name__ == "BlockTail") is in_one_block
     want = H @ b
     close = 1e-6 * np.abs(want).max()
     assert np.abs(answers(M, b, device) - want).max() <= close and M.spd
@@ -77,7 +82,7 @@ def test_a_cycle_on_a_grid_in_parts(device, monkeypatch):
     """As many levels by kernels of their own as not, W: both visit twice, and what they hand each other is right."""
     monkeypatch.setattr(grids_on_gpu, "ONE_BLOCK", 300)
     A = poisson(24, 3)
-    M, H = made(GeometricMultigrid(), there(A, device)), GeometricMultigrid()(A)
+    M, H = made(GeometricMultigrid(coarsest=100), there(A, device)), GeometricMultigrid()(A)
     assert [level.size for level in M.levels] == [13824, 1728, 216] and M.twice == (False, True, False)
     r = vectors(A.shape[0], 2, "float64")
     want = H @ r
@@ -92,6 +97,7 @@ def test_matrices_and_vectors_in_single_precision(device, recipe):
     A = GRIDS["darcy"]().astype(np.float32)
     b = vectors(A.shape[0], None, "float32")
     M, H = made(recipe, there(A, device)), recipe(A)
+    assert M.rows[-1][0] > 100 >= H.rows[-1][0]  # the last level, solved
     assert answers(M, b, device).dtype == np.float32
     found, expected = cg(there(A, device), device.put(b), M=M), cg(A, b, M=H)
     assert found.converged and abs(found.iterations - expected.iterations) <= 2

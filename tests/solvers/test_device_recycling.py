@@ -40,7 +40,7 @@ def hermitian():
     return (FIRST.multiply(phases[:, None]).multiply(phases.conj()[None, :])).tocsr()
 
 
-INNER = {"none": None, "jacobi": Jacobi(), "chebyshev": Chebyshev(degree=2), "geometric": GeometricMultigrid()}
+INNER = {"none": None, "jacobi": Jacobi(), "chebyshev": Chebyshev(degree=2), "geometric": GeometricMultigrid(coarsest=100)}
 
 
 @pytest.mark.parametrize("count", [1, 4, 7])

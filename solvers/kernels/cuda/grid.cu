@@ -133,6 +133,19 @@ extern "C" __global__ void grid_leave(Index n, Index k, LEVEL, Index stride, con
     EACH_TASK(t, column) leave(L, t, u + column * stride, f + column * stride, saved + column * stride);
 }
 
+// u = dense f on the flattened fields of a level: a warp for every row and column
+extern "C" __global__ void grid_dense(Index n, Index k, Index stride, const float *dense, const float *f, float *u) {
+    const Index lane = threadIdx.x % 32, warps = blockDim.x / 32;
+    for (Index low = blockIdx.x * warps; low < n * k; low += gridDim.x * warps) {
+        const Index entry = low + threadIdx.x / 32, column = entry / n, row = entry - column * n;
+        float sum = 0.0f;
+        if (entry < n * k)
+            for (Index j = lane; j < n; j += 32) sum += dense[row * n + j] * f[column * stride + j];
+        for (unsigned int distance = 16; distance > 0; distance /= 2) sum += __shfl_down_sync(0xffffffffu, sum, distance);
+        if (lane == 0 && entry < n * k) u[column * stride + row] = sum;
+    }
+}
+
 // -- the small levels in one block a column ---------------------------------------------------------------------------------------------
 
 // Columns of the table: the grid, where couplings and 1 / diagonal begin, f, u and what a second visit keeps, the maps to the next level,

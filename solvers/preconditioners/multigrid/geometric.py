@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from ...operator import checked
-from ...storage import DIA, by_bands, canonical
+from ...storage import DIA, Resident, by_bands, canonical
 from .cycle import Kind, worth_two
 from .grid_level import GridLevel, dense_inverse, tail
 from .hierarchy import Hierarchy, compiled
+from .on_gpu import HierarchyOnGPU
 from .tensor_grid import Coarsening, TensorGrid, bands, coarsening, grids
 
 THREADED = 20_000  # cells from which a level is worth several threads, and calls of its own
-DENSE = 100  # cells up to which a level is solved by its inverse
+DENSE, ON_GPU = 100, 512  # cells up to which a level is solved by its inverse, by default
 
 Fields = tuple[np.ndarray, np.ndarray, np.ndarray]  # couplings along x, y, z
 
@@ -38,6 +39,9 @@ class GeometricMultigrid:
         W is the default: its iterations hardly depend on jumps of the coefficient, and cost little more than a V-cycle's.
     grid : tuple of int, optional
         Cells by direction, the fastest last, where the matrix should not be asked.
+    coarsest : int, optional
+        Cells up to which a level is solved by its dense (pseudo-)inverse: 100, or 512 on a GPU, where such a product takes less
+        time than the start of the kernels of one more level.
 
     Notes
     -----
@@ -58,8 +62,10 @@ class GeometricMultigrid:
 
     cycle: Kind = "W"
     grid: tuple[int, ...] | None = None
+    coarsest: int | None = None
 
     name = "geometric multigrid"
+    on_device = True
 
     def __post_init__(self) -> None:
         if self.cycle not in ("V", "W", "F", "K"):
@@ -67,11 +73,17 @@ class GeometricMultigrid:
         if self.grid is not None and (not 1 <= len(self.grid) <= 3 or any(int(n) != n or n < 1 for n in self.grid)):
             raise ValueError(f"grid must be one to three numbers of cells; got {self.grid!r}")
 
+        if self.coarsest is not None and (self.coarsest != int(self.coarsest) or self.coarsest < 1):
+            raise ValueError(f"coarsest must be a positive integer; got {self.coarsest!r}")
+
     def bind(self, *, grid: Any = None, **_: Any) -> GeometricMultigrid:
         """The recipe for a grid that is known."""
         return self if grid is None else replace(self, grid=tuple(int(n) for n in grid))
 
-    def __call__(self, A: Any) -> Hierarchy:
+    def __call__(self, A: Any) -> Hierarchy | HierarchyOnGPU:
+        if isinstance(A, Resident):
+            made: Any = replace(self, coarsest=self.coarsest or ON_GPU)(A.on_host)
+            return made.moved(A.move)
         return hierarchy(self, A)
 
 
@@ -82,7 +94,7 @@ def hierarchy(recipe: GeometricMultigrid, A: Any, known: TensorGrid | None = Non
     grid, couplings, excess = finest_level(A, candidates(recipe, A) if known is None else [known], scale)
     finest, levels, strength = grid, [], strengths(grid, couplings)
     while True:
-        step = coarsening(grid, strength) if grid.size > DENSE else None
+        step = coarsening(grid, strength) if grid.size > (recipe.coarsest or DENSE) else None
         levels.append((grid, inverted(grid, couplings, excess), couplings, step))
         if step is None:
             break

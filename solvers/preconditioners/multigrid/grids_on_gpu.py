@@ -1,6 +1,6 @@
 """Levels on a tensor grid on a GPU: the algorithm of kernels/grid.py, and so its iterations, by kernels/cuda/grid.cu.
 
-Large levels have a kernel for every half sweep; all others are cycled by one block a column, which waits for nobody. A V-cycle
+Large levels have a kernel for every half sweep; small ones, unless they are solved, are cycled by one block a column. A V-cycle
 moves 16 bytes a cell and direction (a coupling, in four of five kernels) and 35 of vectors and 1 / diagonal: 67 in two
 dimensions, 83 in three. A W-cycle visits small levels often: where their time shows, cycle='V' of the recipe may be quicker.
 """
@@ -22,6 +22,7 @@ from .on_gpu import HierarchyOnGPU, visits
 from .tensor_grid import TensorGrid, starts
 
 ONE_BLOCK = 4_096  # cells below which a level is one block's: its half sweeps take less time than the start of a kernel
+ONE_DENSE = 256  # rows up to which it also takes the dense inverse of the last level
 MOST = 1_024  # threads of that block
 MOST_TASKS = 2**31  # cells times columns that kernels count
 
@@ -97,6 +98,27 @@ class SweptLevel:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SolvedFields:
+    """The last level, solved by its dense inverse on flattened fields: a warp a row."""
+
+    grid: TensorGrid
+    inverse: Any
+
+    @property
+    def size(self) -> int:
+        return self.grid.size
+
+    def work(self, xp: Any, columns: int) -> Fields:
+        stride = math.prod(self.grid.field)
+        f, u = (xp.zeros(stride * columns, dtype=xp.float32) for _ in range(2))
+        return Fields(f, u, None, stride)
+
+    def solve(self, w: Fields, columns: int) -> None:
+        kernel, blocks = launch.kernels("grid.cu", V="float32")["grid_dense"], launch.grid(32 * w.stride * columns)
+        kernel(blocks, (launch.THREADS,), (w.stride, columns, w.stride, self.inverse, w.f, w.u))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TailWork:
     """f and u of the first of several levels, views of the vectors of all of them."""
 
@@ -142,12 +164,14 @@ def grids_on_gpu(M: Any, move: Move) -> HierarchyOnGPU:
     """A hierarchy of tensor grids, level after level."""
     flags = visits([level.size for level in M.levels], M.cycle)
     described = [large(level, again) for level, again in zip(M.levels[:-1], flags, strict=False)] + small(M.levels[-1])
-    first = next((k for k, level in enumerate(described) if level.grid.size < ONE_BLOCK), len(described) - 1)
+    first = first_of_tail(described, len(M.levels[-1].dense))
     levels = [
         SweptLevel(level.grid, tuple(map(move, level.fields)), after.grid, move(level.maps), level.twice)
         for level, after in pairwise(described[: first + 1])
     ]
-    tail = block_tail(described[first:], M.levels[-1].dense, move)
+    dense = move(np.ascontiguousarray(M.levels[-1].dense))
+    alone = first == len(described) - 1
+    tail = SolvedFields(described[-1].grid, dense) if alone else block_tail(described[first:], dense, move)
     twice = (*(level.twice for level in levels), False)  # the tail does it by itself
 
     def renew(A: Any) -> HierarchyOnGPU:
@@ -158,6 +182,12 @@ def grids_on_gpu(M: Any, move: Move) -> HierarchyOnGPU:
         (*levels, tail), twice, GridGate(described[0].grid.shape[2]), rows, M.shape, M.dtype, M.name, M.cycle,
         M.scale, None if M.renew is None else renew, Work(),
     )  # fmt: skip
+
+
+def first_of_tail(levels: list[Described], dense: int) -> int:
+    """From which level on one block a column cycles them all: the last, if its dense inverse is too much for one."""
+    last = len(levels) - 1
+    return last if dense > ONE_DENSE else next((k for k, level in enumerate(levels) if level.grid.size < ONE_BLOCK), last)
 
 
 def large(level: GridLevel, twice: bool) -> Described:
@@ -189,7 +219,7 @@ def maps_of(grid: TensorGrid, home_z: np.ndarray, home_y: np.ndarray, home_x: np
     return np.concatenate([*map(starts, homes), *homes]).astype(np.int32)
 
 
-def block_tail(levels: list[Described], dense: np.ndarray, move: Move) -> BlockTail:
+def block_tail(levels: list[Described], dense: Any, move: Move) -> BlockTail:
     coefficients, maps, vectors, table = Packed(np.float32), Packed(np.int32), 0, []
     for level in levels:
         numbers = math.prod(level.grid.field)
@@ -198,5 +228,5 @@ def block_tail(levels: list[Described], dense: np.ndarray, move: Move) -> BlockT
         table.append([*level.grid.shape, *map(coefficients.put, level.fields), *places, maps.put(level.maps), int(level.twice)])
     return BlockTail(
         levels[0].grid.size, len(levels), move(np.array(table, np.int64)), move(coefficients.array()), move(maps.array()),
-        move(np.ascontiguousarray(dense)), vectors, (table[0][7], table[0][8]),
+        dense, vectors, (table[0][7], table[0][8]),
     )  # fmt: skip

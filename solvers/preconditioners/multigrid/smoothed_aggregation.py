@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from ...storage import Resident
 from ..entries import symmetric_entries
 from .aggregate_level import dense_level, matrix_level
 from .aggregates import Aggregation, coarsen, galerkin
 from .cycle import Kind
 from .hierarchy import Hierarchy, compiled
 from .matrices import Matrix, matrix
+from .on_gpu import HierarchyOnGPU
 
 FAR = 0.25  # the part of the entries outside their chunk of rows from which the unknowns are put in another order
+COARSEST, ON_GPU = 100, 512  # unknowns up to which a level is solved by its dense inverse, by default
 DENSE_LIMIT = 4_000  # unknowns up to which a level that cannot be gathered is solved by its dense inverse
 
 
@@ -37,8 +40,9 @@ class SmoothedAggregation:
         i and j are strongly coupled if |a_ij| > strength sqrt(a_ii a_jj); halved from level to level. 0 for block > 1.
     cycle : 'V', 'W', 'F' or 'K', optional
         By default V, and W where near_nullspace has several vectors: a V-cycle then needs more iterations on finer meshes.
-    coarsest : int
-        Unknowns up to which a level is solved by its dense (pseudo-)inverse.
+    coarsest : int, optional
+        Unknowns up to which a level is solved by its dense (pseudo-)inverse: 100, or 512 on a GPU, where such a product takes
+        less time than the start of the kernels of one more level.
 
     Notes
     -----
@@ -62,9 +66,10 @@ class SmoothedAggregation:
     block: int | None = None
     strength: float = 0.04
     cycle: Kind | None = None
-    coarsest: int = 100
+    coarsest: int | None = None
 
     name = "algebraic multigrid"
+    on_device = True
 
     def __post_init__(self) -> None:
         if self.cycle not in (None, "V", "W", "F", "K"):
@@ -73,14 +78,17 @@ class SmoothedAggregation:
             raise ValueError(f"strength must be at least 0 and less than 1; got {self.strength!r}")
         if self.block is not None and (self.block != int(self.block) or self.block < 1):
             raise ValueError(f"block must be a positive integer; got {self.block!r}")
-        if self.coarsest != int(self.coarsest) or self.coarsest < 1:
+        if self.coarsest is not None and (self.coarsest != int(self.coarsest) or self.coarsest < 1):
             raise ValueError(f"coarsest must be a positive integer; got {self.coarsest!r}")
 
     def bind(self, *, near_nullspace: Any = None, **_: Any) -> SmoothedAggregation:
         """The recipe with a near null space that is known."""
         return self if near_nullspace is None else replace(self, near_nullspace=near_nullspace)
 
-    def __call__(self, A: Any) -> Hierarchy:
+    def __call__(self, A: Any) -> Hierarchy | HierarchyOnGPU:
+        if isinstance(A, Resident):
+            made: Any = replace(self, coarsest=self.coarsest or ON_GPU)(A.on_host)
+            return made.moved(A.move)
         original = symmetric_entries(A, "SmoothedAggregation").tocsr()
         B = candidates(self.near_nullspace, original.shape[0])
         block = block_of(B, original.shape[0]) if self.block is None else int(self.block)
@@ -88,7 +96,8 @@ class SmoothedAggregation:
             raise ValueError(f"block = {block} must divide the number of unknowns; A has shape {original.shape}")
         order = ordering(original) if block == 1 else np.arange(original.shape[0], dtype=np.uint32)
         cycle = self.cycle or ("V" if B.shape[1] == 1 else "W")
-        return hierarchy(replace(self, cycle=cycle), original, order, B[order], block)
+        recipe = replace(self, cycle=cycle, coarsest=self.coarsest or COARSEST)
+        return hierarchy(recipe, original, order, B[order], block)
 
 
 def hierarchy(recipe: SmoothedAggregation, original: Any, order: np.ndarray, B: np.ndarray, block: int) -> Hierarchy:
@@ -98,7 +107,7 @@ def hierarchy(recipe: SmoothedAggregation, original: Any, order: np.ndarray, B: 
     levels: list[Any] = []
     known: list[Aggregation] = []
     strength = recipe.strength if block == 1 and B.shape[1] == 1 else 0.0
-    while A.rows > recipe.coarsest and (step := coarsen(A, B, block, strength)) is not None:
+    while A.rows > (recipe.coarsest or COARSEST) and (step := coarsen(A, B, block, strength)) is not None:
         aggregation, P, R, coarse, B = step
         known.append(aggregation)
         levels.append(matrix_level(A, P, R, order if not levels else order[:0]))

@@ -25,15 +25,26 @@ def made(recipe: Any, A: Any) -> Any:
     take the matrix as it is, as does a recipe that is not ours. TypeError where there is no such form on a GPU."""
     ours = type(recipe).__module__.partition(".")[0] == __name__.partition(".")[0]
     A = compact(A) if ours and arrays.library(A) == "cupyx" else A
-    if not (ours and isinstance(A, Resident)) or getattr(recipe, "on_device", False):
+    if not (ours and isinstance(A, Resident)):
         return recipe(A)
+    if getattr(recipe, "on_device", False):
+        return ready(recipe(A), A)
     M = recipe(A.on_host)
     if not hasattr(M, "moved"):
         raise TypeError(
             f"{name_of(recipe)} has no form on a GPU (substitutions run one row after the other); use Jacobi, Chebyshev, "
             "SparseInverse, SmoothedAggregation or GeometricMultigrid, or solve on the host: A.get(), b.get()"
         )
-    return M.moved(A.move)
+    return ready(M.moved(A.move), A)
+
+
+def ready(M: Any, A: Resident) -> Any:
+    """M, applied once to zero: while the clock of the set-up runs, its kernels are compiled and its vectors made."""
+    if type(M) is not Diagonal and hasattr(M, "into"):
+        xp: Any = arrays.namespace(A.parts[0])
+        zero = xp.zeros(A.shape[0], dtype=getattr(xp, arrays.dtype_name(A)))
+        M.into(zero, xp.empty_like(zero))
+    return M
 
 
 def check_home(M: Any, A: Any) -> None:

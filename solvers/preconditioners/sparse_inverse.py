@@ -42,10 +42,10 @@ class SparseInverse:
     Notes
     -----
     A: stored, NumPy or SciPy (any format); real or complex. Set up in double precision on all threads: O(m^3) for a row of m
-    entries. Applied as two products, with G and with G^H, both kept by rows. Memory: 2 nnz(G) entries with their indices; one
-    more copy while set up. ValueError if A is not Hermitian, not finite, has a diagonal entry that is not positive, or is not
-    positive definite where a row looks; TypeError if its entries are not stored. Kolotilina and Yeremin, SIAM J. Matrix Anal.
-    Appl. 14 (1993); growing: Janna and Ferronato, SIAM J. Sci. Comput. 33 (2011).
+    entries. Applied as two products, with G and with G^H, both kept by rows, on a GPU in the forms of `compact`. Memory: 2 nnz(G)
+    entries with their indices; one more copy while set up. ValueError if A is not Hermitian, not finite, has a diagonal entry
+    that is not positive, or is not positive definite where a row looks; TypeError if its entries are not stored. Kolotilina and
+    Yeremin, SIAM J. Matrix Anal. Appl. 14 (1993); growing: Janna and Ferronato, SIAM J. Sci. Comput. 33 (2011).
 
     Examples
     --------

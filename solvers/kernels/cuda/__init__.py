@@ -1,1 +1,1 @@
-"""The verbs on a GPU through CuPy: device code in .cu files, started by launch.py; verbs and products."""
+"""A GPU through CuPy: device code in .cu files, started by launch.py; verbs, products, what preconditioners are made of."""

@@ -48,7 +48,8 @@ class GeometricMultigrid:
     Directions whose couplings are weaker than a quarter of the strongest are coarsened only when the others have caught up. M
     is linear and symmetric positive definite with 'V' and 'W'. Memory: about 50 bytes a cell in two dimensions and 45 in three,
     vectors included; set-up and one application cost about ten products with A. Raises ValueError if A is not such a matrix:
-    SmoothedAggregation takes any. `M.update(A2)` spares telling the grid. Trottenberg, Oosterlee and Schueller, Multigrid
+    SmoothedAggregation takes any. `M.update(A2)` spares telling the grid. For a matrix on a GPU the levels are set up on the host
+    and moved; the cycle there, V or W, is the same. Trottenberg, Oosterlee and Schueller, Multigrid
     (2001), chapters 4-5 and 7; the halved coupling: Braess, Computing 55 (1995).
 
     Examples

@@ -51,7 +51,8 @@ class SmoothedAggregation:
     Cuthill-McKee order where their own scatters neighbours. Memory: about 3 times that of A's own arrays while set up, 1.5 times
     in use, as much again kept for `update`. M.update(A2) keeps order, aggregates, strength and every pattern. Raises ValueError
     for a matrix that is not symmetric or whose diagonal is not positive, TypeError if it is complex or its entries are not
-    stored. Vanek, Mandel and Brezina, Computing 56 (1996).
+    stored. For a matrix on a GPU the levels are set up on the host and moved; there, V and W alone, two steps of Chebyshev take
+    the place of a sweep of Gauss-Seidel (aggregates_on_gpu.py). Vanek, Mandel and Brezina, Computing 56 (1996).
 
     Examples
     --------

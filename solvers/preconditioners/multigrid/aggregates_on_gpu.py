@@ -4,7 +4,7 @@ The polynomial is that of the interval [1/10, 1] and of D^-1 A with D = diag(sum
 stays definite without an estimate. A cycle of s steps before and after the correction takes 2 s products with A.
 Iterations of cg with V-cycles to 1e-8, random right-hand side (measured):
 
-    SmoothedAggregation      Gauss-Seidel on the CPU   1 step   2 steps   3 steps
+    coarsest=100             Gauss-Seidel on the CPU   1 step   2 steps   3 steps
     Poisson 256^2, 40^3      12, 10                    15, 13   10, 9     9, 8
     darcy 256^2, 32^3        13, 11                    16, 14   11, 10    10, 8
 """

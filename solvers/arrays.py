@@ -258,7 +258,7 @@ def reduce(partial: Any, space: Space) -> Any:
 def reduced(space: Space, *partials: Any) -> tuple[Any, ...]:
     """`reduce` of each, which ranks do in one sum."""
     if space.comm is None:
-        return tuple(reduce(partial, space) for partial in partials)
+        return tuple([reduce(partial, space) for partial in partials])  # a list is quicker than a generator
     here = replace(space, comm=None)
     return tuple(across(np.stack([np.asarray(reduce(partial, here)) for partial in partials]), space))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ... import arrays
@@ -24,20 +25,28 @@ def in_place(name: str, A: Any, *vectors: Any) -> Any:
 
 
 def product(A: Any, x: Any) -> Any:
-    """A x for x (m,) or (m, k) on A's device. TypeError if x is elsewhere, ValueError if its shape does not fit."""
+    """A x for x (m,) or (m, k) on A's device; errors as of `multiplied`."""
+    return multiplied("A", A, "x", x, lambda x, y: in_place("product", A, x, y), launch.MOST_COLUMNS)
+
+
+def multiplied(name: str, A: Any, letter: str, x: Any, into: Callable[[Any, Any], Any], most: int) -> Any:
+    """A x in the precision of both, by `into(x, y)`, which takes contiguous vectors of at most so many columns; messages call A
+    and x by `name` and `letter`. TypeError if x is not on A's device, ValueError if its shape does not fit.
+    """
     xp = arrays.namespace(x)
     if xp is None or arrays.library(x) != "cupy":
-        raise TypeError(f"A is on a GPU and x is not ({arrays.library(x)}): move it there, cupy.asarray(x)")
+        raise TypeError(f"{name} is on a GPU and {letter} is not ({arrays.library(x)}): move it there, cupy.asarray({letter})")
     if x.ndim not in (1, 2) or x.shape[0] != A.shape[1]:
-        raise ValueError(f"A {tuple(A.shape)} takes x of shape ({A.shape[1]},) or ({A.shape[1]}, k); got {tuple(x.shape)}")
-    wanted = arrays.working_dtype(arrays.dtype_name(A), arrays.dtype_name(x))
-    x = xp.ascontiguousarray(x.astype(wanted, copy=False))
-    y = xp.empty((A.shape[0], *x.shape[1:]), dtype=wanted)
-    if x.ndim == 1 or 0 < x.shape[1] <= launch.MOST_COLUMNS:
-        return in_place("product", A, x, y)
-    for low in range(0, x.shape[1], launch.MOST_COLUMNS):
-        part = slice(low, low + launch.MOST_COLUMNS)
-        y[:, part] = product(A, xp.ascontiguousarray(x[:, part]))
+        wanted = f"({A.shape[1]},) or ({A.shape[1]}, k)"
+        raise ValueError(f"{name} {tuple(A.shape)} takes {letter} of shape {wanted}; got {tuple(x.shape)}")
+    dtype = arrays.working_dtype(arrays.dtype_name(A), arrays.dtype_name(x))
+    x = x.astype(dtype, copy=False)
+    y = xp.empty((A.shape[0], *x.shape[1:]), dtype=dtype)
+    if x.ndim == 1 or 0 < x.shape[1] <= most:
+        return into(xp.ascontiguousarray(x), y)
+    for low in range(0, x.shape[1], most):
+        part = xp.ascontiguousarray(x[:, low : low + most])
+        y[:, low : low + most] = into(part, xp.empty((A.shape[0], part.shape[1]), dtype=dtype))
     return y
 
 

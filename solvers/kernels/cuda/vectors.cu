@@ -6,6 +6,15 @@ __device__ double moved(double rz, double pq, bool active, double rr_old, double
     return active && !(rr_old <= floor) ? quotient(rz, pq) : 0.0;
 }
 
+// Entry e of r, once x has gone by alpha p and r by -alpha q; where alpha is 0, p and q may be anything.
+__device__ W stepped(Index e, double alpha, const V *p, const V *q, V *x, V *r) {
+    if (alpha != 0.0) {
+        store(x + e, wide(x[e]) + alpha * wide(p[e]));
+        store(r + e, wide(r[e]) - alpha * wide(q[e]));
+    }
+    return wide(r[e]);
+}
+
 // x = x + alpha p, r = r - alpha q; r^H r
 extern "C" __global__ void step(
     Index n, Index k, const double *rz, const double *pq, const bool *active, const double *rr_old, const double *floor,
@@ -15,12 +24,7 @@ extern "C" __global__ void step(
     const double alpha = moved(rz[s.column], pq[s.column], active[s.column], rr_old[s.column], floor[s.column]);
     EACH_ROW(i, n, s) {
         const Index e = i * k + s.column;
-        W entry = wide(r[e]);
-        if (alpha != 0.0) {
-            store(x + e, wide(x[e]) + alpha * wide(p[e]));
-            store(r + e, entry - alpha * wide(q[e]));
-            entry = wide(r[e]);
-        }
+        const W entry = stepped(e, alpha, p, q, x, r);
         mine[0] += along(entry, entry);
     }
     total(mine, out, k, partials, ticket);
@@ -36,12 +40,7 @@ extern "C" __global__ void step_diagonal(
     const double alpha = moved(rz[s.column], pq[s.column], active[s.column], rr_old[s.column], floor[s.column]);
     EACH_ROW(i, n, s) {
         const Index e = i * k + s.column;
-        W entry = wide(r[e]);
-        if (alpha != 0.0) {
-            store(x + e, wide(x[e]) + alpha * wide(p[e]));
-            store(r + e, entry - alpha * wide(q[e]));
-            entry = wide(r[e]);
-        }
+        const W entry = stepped(e, alpha, p, q, x, r);
         mine[0] += along(entry, entry);
         mine[1] += along(entry, wide(d[i]) * entry);
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 from ... import arrays
 from . import launch
+from .matrix import multiplied
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,25 +39,9 @@ def reals(x: Any) -> Any:
 
 
 def applied(M: Any, r: Any) -> Any:
-    """M r by M.into for r (n,) or (n, k) on M's device, in the precision of both.
-
-    TypeError if r is elsewhere, ValueError if its shape does not fit.
-    """
-    xp = arrays.namespace(r)
-    if xp is None or arrays.library(r) != "cupy":
-        raise TypeError(f"M ({M.name}) is on a GPU and r is not ({arrays.library(r)}): move it there, cupy.asarray(r)")
-    if r.ndim not in (1, 2) or r.shape[0] != M.shape[0]:
-        raise ValueError(f"M {tuple(M.shape)} takes r of shape ({M.shape[0]},) or ({M.shape[0]}, k); got {tuple(r.shape)}")
-    wanted = arrays.working_dtype(arrays.dtype_name(M), arrays.dtype_name(r))
-    r = xp.ascontiguousarray(r.astype(wanted, copy=False))
-    z = xp.empty_like(r)
-    most = launch.MOST_COLUMNS // (2 if wanted.startswith("complex") else 1)
-    if r.ndim == 1 or 0 < r.shape[1] <= most:
-        return M.into(r, z)
-    for low in range(0, r.shape[1], most):
-        part = slice(low, low + most)
-        z[:, part] = applied(M, r[:, part])
-    return z
+    """M r by M.into for r (n,) or (n, k) on M's device; errors as of `multiplied`."""
+    complex_ = any(arrays.dtype_name(part).startswith("complex") for part in (M, r))
+    return multiplied(f"M ({M.name})", M, "r", r, M.into, launch.MOST_COLUMNS // (2 if complex_ else 1))
 
 
 __all__ = ["Work", "applied", "reals"]

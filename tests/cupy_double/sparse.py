@@ -24,6 +24,8 @@ class csr_matrix:
             csr = sp.csr_matrix(given)
             self.data, self.indices, self.indptr = (ndarray(part.copy()) for part in (csr.data, csr.indices, csr.indptr))
             self.shape = csr.shape
+        if self.data.dtype.char not in "?fdFD":
+            raise ValueError("Only bool, float32, float64, complex64 and complex128 are supported")
 
     dtype = property(lambda self: self.data.dtype)
     nnz = property(lambda self: self.data.size)

@@ -40,7 +40,6 @@ def neumann(A):
 
 SYSTEMS = {  # how A comes, more arguments, the method that answers
     "definite": (A, {}, "cg"),
-    "integers": (problems.poisson(12).A.tocsr().astype(int), {}, "cg"),
     "negative definite": (-A, {}, "cg"),
     "fixed rows": (fixed_rows(A), {}, "cg"),
     "singular": (neumann(A), {"nullspace": "constant"}, "cg"),

@@ -4,7 +4,9 @@ import os
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from petrov.benchmarks import measure, petsc
@@ -95,3 +97,15 @@ def test_a_limit_of_iterations_is_no_success():
     (method,) = petsc.ITERATION
     row = measure.measure(replace(method, iteration_cap=3), PROBLEM, PROBLEM.make(), Settings())
     assert (row.status, row.iterations) == ("NOT CONVERGED", 3)
+
+
+@pytest.mark.mpi
+def test_our_preconditioner_inside_a_ksp_is_timed_after_it_was_right(monkeypatch):
+    from petrov.benchmarks import inside_ksp
+
+    cost = inside_ksp.measured(40, 2, rounds=2)
+    assert min(cost) > 0 and "PCApply" in str(cost)
+    monkeypatch.setattr(inside_ksp, "RTOL", 1e-3)
+    monkeypatch.setattr(inside_ksp, "cg", lambda *_, **__: SimpleNamespace(x=np.zeros(1600), iterations=1))
+    with pytest.raises(ArithmeticError, match=r"is not within 0\.001"):
+        inside_ksp.measured(40, 2, rounds=1)

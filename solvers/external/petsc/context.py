@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from ...preconditioners.multigrid.hierarchy import Hierarchy
 from .from_options import recipe_from_options
 from .library import library
 from .matrix import adopt
@@ -26,7 +28,6 @@ class Context:
 
     M: Any = None
     applied: Any = None
-    r: Any = None
 
     def setUp(self, pc: Any) -> None:
         finalise_in_time()
@@ -46,13 +47,10 @@ class Context:
 
     def apply(self, pc: Any, x: Any, y: Any) -> None:
         given = x.getArray(readonly=True)
-        if self.r is None or self.r.shape != given.shape:
-            self.r = np.empty_like(given)
-        np.copyto(self.r, given)  # compiled code is for arrays that may be written to
-        if hasattr(self.applied, "apply_dot") and self.r.dtype == self.applied.dtype:
-            self.applied.apply_dot(self.r, y.getArray())
-        else:
-            y.setArray(self.applied @ self.r)
+        if isinstance(self.applied, Hierarchy) and given.dtype == self.applied.dtype:
+            self.applied.apply(unlocked(given), y.getArray())
+        else:  # what is not ours might write to the vector it is given
+            y.setArray(self.applied @ np.array(given))
 
     def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
         H = self.applied.H
@@ -60,6 +58,12 @@ class Context:
 
     def view(self, pc: Any, viewer: Any) -> None:
         viewer.printfASCII(f"  {self.applied!r}\n")
+
+
+def unlocked(x: np.ndarray) -> np.ndarray:
+    """A view of x that passes for one that may be written to, which a cycle does not do: it is compiled for such arrays alone."""
+    place = {**x.__array_interface__, "data": (x.ctypes.data, False)}
+    return np.asarray(SimpleNamespace(__array_interface__=place))
 
 
 @cache

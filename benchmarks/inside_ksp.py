@@ -39,7 +39,8 @@ def measured(n: int, dim: int, rounds: int = 9) -> Cost:
     """Medians for Poisson with n cells a side. ArithmeticError if a solution is not one."""
     A = problems.poisson(n, dim).A
     b = np.random.default_rng(7).standard_normal(A.shape[0])
-    mat, M = petsc.petsc_matrix(A), SmoothedAggregation()(A)
+    mat = petsc.petsc_matrix(A)
+    M: Any = SmoothedAggregation()(A)
     ksp, x, rhs = prepared(mat, M, b)
     distributed, r, z = petsc.Distributed.of(mat), b.copy(), np.empty_like(b)
     results: list[Any] = []

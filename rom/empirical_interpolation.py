@@ -55,8 +55,7 @@ class Interpolation:
         """The same on the device of an array of CuPy, or on the host."""
         if on_device(like) == on_device(self.lower):
             return self
-        xp: Any = arrays.namespace(like)
-        move = (lambda x: xp.asarray(x, device=arrays.device(like))) if on_device(like) else arrays.to_numpy
+        move = arrays.mover(like) if on_device(like) else arrays.to_numpy
         return replace(self, **{name: move(getattr(self, name)) for name in ("nodes", "points", "lower", "upper")})
 
     def coefficients(self, values: Any) -> Any:

@@ -16,15 +16,7 @@ from .direct import factorize
 from .external.petsc import DistributedAggregation, PETSc
 from .external.pyamg import PyAMG
 from .operator import name_of
-from .preconditioners import (
-    Chebyshev,
-    GeometricMultigrid,
-    IncompleteCholesky,
-    IncompleteLU,
-    Jacobi,
-    SmoothedAggregation,
-    SparseInverse,
-)  # fmt: skip
+from .preconditioners import NAMED, GeometricMultigrid, IncompleteCholesky, IncompleteLU, Jacobi, SmoothedAggregation
 from .recognise import Facts
 
 DIRECT_AT_ONCE = 2.5e-3  # seconds below which a factorisation, which cannot fail to converge, is taken without comparing
@@ -36,13 +28,7 @@ DIRECT_LIMIT = 600.0  # estimated seconds beyond which a factorisation is no fal
 
 PRECONDITIONERS: dict[str, Callable[[], Any]] = {
     "none": lambda: None,
-    "jacobi": Jacobi,
-    "chebyshev": Chebyshev,
-    "ic": IncompleteCholesky,
-    "ilu": IncompleteLU,
-    "amg": SmoothedAggregation,
-    "fsai": SparseInverse,
-    "gmg": GeometricMultigrid,
+    **NAMED,
     "rs": lambda: PyAMG(kind="ruge_stuben"),
 }
 

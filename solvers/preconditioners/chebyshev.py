@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import arrays
 from ..arrays import Space
+from ..kernels.cuda.launch import columns_of
 from ..kernels.cuda.smoothing import Steps, coefficients
 from ..kernels.cuda.work import Work, applied
 from ..operator import checked
@@ -171,7 +172,7 @@ class Polynomial:
         """z = M r on a GPU, for contiguous r and z (n,) or (n, k) of one type; see kernels/cuda/smoothing.py."""
         if self.work is None:
             raise TypeError(f"{self.name} is on the host: M.moved(move), or M @ r")
-        dtype, columns = arrays.dtype_name(r), 1 if r.ndim == 1 else r.shape[1]
+        dtype, columns = arrays.dtype_name(r), columns_of(r)
         steps = Steps(self.A, self.inverse, coefficients(self.degree + 1, self.low, self.high))
         xp: Any = arrays.namespace(r)
         other = self.work.of(columns, dtype, lambda k, _: xp.empty((r.shape[0], k), dtype=r.dtype))

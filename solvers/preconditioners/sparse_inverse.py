@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import arrays
-from ..kernels.cuda.launch import launch
-from ..kernels.cuda.matrix import of_form
+from ..kernels.cuda.launch import columns_of
+from ..kernels.cuda.matrix import start
 from ..kernels.cuda.work import Work, applied
 from ..storage import Placed, compact, placed
 from ..storage.resident import Move
@@ -243,10 +243,10 @@ class ResidentFactors:
     def into(self, r: Any, z: Any) -> Any:
         """z = M r, for contiguous r and z (n,) or (n, k) of one type."""
         xp: Any = arrays.namespace(r)
-        columns = 1 if r.ndim == 1 else r.shape[1]
+        columns = columns_of(r)
         t = self.work.of(columns, arrays.dtype_name(r), lambda k, _: xp.empty((r.shape[0], k), dtype=r.dtype))
         for A, x, y in ((self.lower, r, t), (self.upper, t, z)):
-            launch(of_form(A, r)["product"], r.shape[0], columns, *A.parts, x, y)
+            start("product", A, columns, x, y)
         return z
 
     def __repr__(self) -> str:

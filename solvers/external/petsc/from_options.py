@@ -5,28 +5,16 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from typing import Any
 
-from ...preconditioners import (
-    Chebyshev,
-    GeometricMultigrid,
-    IncompleteCholesky,
-    IncompleteLU,
-    Jacobi,
-    SmoothedAggregation,
-    SparseInverse,
-)
+from ...preconditioners import NAMED
 from .aggregation import DistributedAggregation
 from .library import library
 from .schwarz import DistributedSchwarz
 
-RECIPES: dict[str, Any] = {
-    "amg": SmoothedAggregation, "chebyshev": Chebyshev, "fsai": SparseInverse, "gmg": GeometricMultigrid,
-    "ic": IncompleteCholesky, "ilu": IncompleteLU, "jacobi": Jacobi,
-}  # fmt: skip
 STEM = "pc_petrov_"
 
 
 def recipe_from_options(prefix: str | None, ranks: int) -> Any:
-    """The recipe that -pc_petrov_type names ('amg' by default, see RECIPES), its fields from options named like them.
+    """The recipe that -pc_petrov_type names ('amg' by default, see `NAMED`), its fields from options named like them.
 
     -flow_pc_petrov_type ic -flow_pc_petrov_shift 0.1 under the prefix "flow_". On several ranks 'amg' is DistributedAggregation
     and any other stands inside DistributedSchwarz, whose -pc_petrov_overlap and -pc_petrov_coarse are read too. ValueError
@@ -34,11 +22,11 @@ def recipe_from_options(prefix: str | None, ranks: int) -> Any:
     """
     database = library().Options(prefix or "")
     kind = database.getString(f"{STEM}type", "amg")
-    if kind not in RECIPES:
-        raise ValueError(f"-{prefix or ''}{STEM}type must be one of {', '.join(RECIPES)}; got {kind}")
+    if kind not in NAMED:
+        raise ValueError(f"-{prefix or ''}{STEM}type must be one of {', '.join(sorted(NAMED))}; got {kind}")
     if ranks > 1 and kind == "amg":
         return made(DistributedAggregation, database)
-    recipe = made(RECIPES[kind], database)
+    recipe = made(NAMED[kind], database)
     return recipe if ranks == 1 else made(DistributedSchwarz, database, local=recipe)
 
 

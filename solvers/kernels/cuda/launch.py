@@ -61,18 +61,28 @@ def kernels(*files: str, **types: Any) -> dict[str, Any]:
     return module(files, pairs, THREADS, int(cupy.cuda.Device().id), cupy)
 
 
+def columns_of(x: Any) -> int:
+    """Of x (n,) or (n, k)."""
+    return 1 if x.ndim == 1 else int(x.shape[1])
+
+
 @cache
-def most_blocks(device: int, library: Any) -> int:
+def blocks_on(device: int, library: Any) -> int:
     return BLOCKS * int(library.cuda.Device(device).attributes["MultiProcessorCount"])
+
+
+def most_blocks() -> int:
+    """As many as fit on the current device at once."""
+    import cupy
+
+    return blocks_on(int(cupy.cuda.Device().id), cupy)
 
 
 def grid(rows: int, columns: int = 1) -> tuple[int]:
     """Blocks that share so many rows of so many columns: as many as fit on the device at once, or fewer."""
-    import cupy
-
     if columns > THREADS:  # its kernel would do nothing
         raise ValueError(f"a block of {THREADS} threads takes as many columns at most; got {columns}; take fewer at once")
-    return (max(1, min(most_blocks(int(cupy.cuda.Device().id), cupy), -(-rows // max(THREADS // columns, 1)))),)
+    return (max(1, min(most_blocks(), -(-rows // max(THREADS // columns, 1)))),)
 
 
 def launch(kernel: Any, rows: int, columns: int, *arguments: Any) -> None:
@@ -150,10 +160,11 @@ def scratch(space: Space) -> Scratch:
     import cupy
 
     columns = space.columns or 1
-    most = most_blocks(int(cupy.cuda.Device().id), cupy)
     board = Board(4 * space.interval, space.columns) if space.interval > 1 else None
-    partials, ticket = cupy.empty(2 * most * columns), cupy.zeros(1, cupy.uint32)
+    partials, ticket = cupy.empty(2 * most_blocks() * columns), cupy.zeros(1, cupy.uint32)
     return Scratch(partials, ticket, cupy.ones(columns, bool), cupy.ones(columns), cupy.zeros(columns), board)
 
 
-__all__ = ["MOST_COLUMNS", "THREADS", "Board", "Flight", "Scratch", "grid", "kernels", "launch", "scratch", "source"]
+__all__ = [
+    "MOST_COLUMNS", "THREADS", "Board", "Flight", "Scratch", "columns_of", "grid", "kernels", "launch", "scratch", "source",
+]  # fmt: skip

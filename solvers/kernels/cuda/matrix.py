@@ -17,10 +17,14 @@ def of_form(A: Any, x: Any) -> dict[str, Any]:
     return launch.kernels(f"{A.form}.cuh", "products.cu", V=x, **types)
 
 
+def start(name: str, A: Any, columns: int, *vectors: Any) -> None:
+    """Start a kernel of products.cu on so many columns of vectors of one type, the last of which it writes to."""
+    launch.launch(of_form(A, vectors[0])[name], A.shape[0], columns, *A.parts, *vectors)
+
+
 def in_place(name: str, A: Any, *vectors: Any) -> Any:
-    """Start a kernel of products.cu on vectors (n,) or (n, k) of one type; the last of them, which it has written to."""
-    rows, columns = A.shape[0], 1 if vectors[0].ndim == 1 else vectors[0].shape[1]
-    launch.launch(of_form(A, vectors[0])[name], rows, columns, *A.parts, *vectors)
+    """The same on all columns of vectors (n,) or (n, k); the last of them."""
+    start(name, A, launch.columns_of(vectors[0]), *vectors)
     return vectors[-1]
 
 
@@ -54,5 +58,5 @@ def scaled(d: Any, r: Any, z: Any) -> Any:
     """z = d r for a diagonal d (n,) and r, z (n,) or (n, k) of one type. TypeError for a complex d beside a real r."""
     if arrays.dtype_name(d).startswith("complex") and not arrays.dtype_name(r).startswith("complex"):
         raise TypeError(f"the diagonal is {arrays.dtype_name(d)} and r {arrays.dtype_name(r)}: give a complex r")
-    launch.launch(launch.kernels("vectors.cu", V=r, D=d)["scale"], r.shape[0], 1 if r.ndim == 1 else r.shape[1], d, r, z)
+    launch.launch(launch.kernels("vectors.cu", V=r, D=d)["scale"], r.shape[0], launch.columns_of(r), d, r, z)
     return z

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...kernels.cuda import launch
-from ...kernels.cuda.matrix import of_form
+from ...kernels.cuda.matrix import start
 from ...kernels.cuda.smoothing import Steps, coefficients
 from ...kernels.cuda.work import Work
 from ...storage import Placed, compact, placed
@@ -57,9 +57,6 @@ class SmoothedLevel:
         f, u, v, saved = (xp.empty((self.size if yes else 0, columns), dtype=xp.float32) for yes in (1, 1, 1, self.twice))
         return Vectors(f, u, v, saved)
 
-    def started(self, A: Any, name: str, rows: int, columns: int, *vectors: Any) -> None:
-        launch.launch(of_form(A, vectors[0])[name], rows, columns, *A.parts, *vectors)
-
     def turned(self, w: Vectors) -> tuple[Any, Any]:
         """Where to begin, and the other iterate: the last step of the cycle writes to u."""
         return (w.u, w.v) if len(self.smoother.coefficients) % 2 == 0 else (w.v, w.u)
@@ -67,17 +64,17 @@ class SmoothedLevel:
     def down(self, w: Vectors, below: Any, columns: int) -> None:
         here, other = self.turned(w)
         self.smoother.from_zero(self.smoother.kernels("float32"), columns, w.f, here, other)
-        self.started(self.smoother.A, "residual", self.size, columns, here, w.f, other)
-        self.started(self.R, "product", self.R.shape[0], columns, other, below.f)
+        start("residual", self.smoother.A, columns, here, w.f, other)
+        start("product", self.R, columns, other, below.f)
 
     def up(self, w: Vectors, below: Any, columns: int) -> None:
         here, other = self.turned(w)
-        self.started(self.P, "add_product", self.size, columns, below.u, here)
+        start("add_product", self.P, columns, below.u, here)
         self.smoother.improve(self.smoother.kernels("float32"), columns, w.f, here, other)
 
     def again(self, w: Vectors, columns: int) -> None:
         launch.launch(launch.kernels("levels.cu", V="float32")["keep"], self.size, columns, w.u, w.saved)
-        self.started(self.smoother.A, "residual", self.size, columns, w.u, w.f, w.f)
+        start("residual", self.smoother.A, columns, w.u, w.f, w.f)
 
     def sum(self, w: Vectors, columns: int) -> None:
         launch.launch(launch.kernels("levels.cu", V="float32")["add"], self.size, columns, w.saved, w.u)

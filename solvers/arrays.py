@@ -52,7 +52,12 @@ class Space:
 
     @property
     def is_cupy(self) -> bool:
-        return self.xp is not np and self.xp.__name__.rpartition(".")[2] == "cupy"
+        return of_cupy(self.xp)
+
+
+def of_cupy(xp: Any) -> bool:
+    """Whether a namespace is CuPy's."""
+    return xp is not np and xp is not None and xp.__name__.rpartition(".")[2] == "cupy"
 
 
 def namespace(x: Any) -> Any | None:

@@ -12,6 +12,7 @@ from .. import arrays
 from ..arrays import Space
 from ..kernels import reference
 from ..kernels.cuda import rows
+from ..kernels.cuda.launch import columns_of
 from ..kernels.cuda.work import Work, applied
 from ..operator import checked, name_of
 from ..recycling.space import RecycleSpace, combined, conjugate, finite, orthonormal, products, transposed
@@ -96,8 +97,9 @@ class Deflation:
 
 def check_place(U: Any, A: Any) -> None:
     """TypeError where one is on a GPU and the other is not."""
-    there, on_gpu = arrays.library(U) == "cupy", arrays.home(A) is not np and hasattr(A, "move")
-    if there != on_gpu and (there or on_gpu) and arrays.home(A) is not None:
+    place = arrays.home(A)
+    there, on_gpu = arrays.of_cupy(arrays.namespace(U)), arrays.of_cupy(place)
+    if place is not None and there != on_gpu:
         where = ("on a GPU", "not") if there else ("not on a GPU", "there")
         raise TypeError(
             f"the directions are {where[0]} and A is {where[1]}: move them, RecycleSpace(cupy.asarray(space.basis)) or "
@@ -206,7 +208,7 @@ class Deflated:
 
     def written(self, r: Any, z: Any) -> Any:
         """z = M r by raw kernels; see kernels/cuda/rows.py."""
-        columns, kind, xp, n = 1 if r.ndim == 1 else r.shape[1], arrays.dtype_name(r), arrays.namespace(r), r.shape[0]
+        columns, kind, xp, n = columns_of(r), arrays.dtype_name(r), arrays.namespace(r), r.shape[0]
         own = self.work.of(columns, kind, lambda k, dtype: rows.room(self.size, n, k, dtype, xp))
         rows.along(self.W, r, columns, own.alpha, own)
         if not self.balanced:

@@ -131,3 +131,11 @@ def test_devices_do_not_mix(device):
         cg(compact(FIRST), np.ones(N), M=Deflation(away))
     with pytest.raises(TypeError, match="is on a GPU and M"):
         cg(there(FIRST, device), device.put(np.ones(N)), M=Deflation(here)(FIRST))
+
+
+def test_directions_serve_a_dense_matrix_on_the_same_device(device):
+    """It has no compact form, by which alone a matrix there was once known."""
+    U, r = directions(2), vectors(N, None, "float64")
+    M = Deflation(RecycleSpace(device.put(U)))(device.put(FIRST.toarray()))
+    want = Deflation(RecycleSpace(U))(FIRST) @ r
+    assert np.abs(device.get(M @ device.put(r)) - want).max() <= 1e-12 * np.abs(want).max()
